@@ -1,0 +1,163 @@
+"""Furnish the demo: the simulated line with its meters, their history, the Energy dashboard.
+
+Loaded by `scripts/demo` into its own Home Assistant; no part of what users install.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from homeassistant.auth.const import GROUP_ID_ADMIN
+from homeassistant.auth.providers.homeassistant import HassAuthProvider
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry
+from homeassistant.const import EVENT_HOMEASSISTANT_STARTED, STATE_UNAVAILABLE, STATE_UNKNOWN
+from homeassistant.core import CoreState, Event, HomeAssistant
+from homeassistant.helpers import area_registry as ar, entity_registry as er
+from homeassistant.helpers.typing import ConfigType
+
+from custom_components.energy_meter.const import (
+    CONF_TRANSPORT,
+    DOMAIN as ENERGY_METER,
+    PRODUCTION_EXPORT,
+    PRODUCTION_IMPORT,
+    ROLE_BATTERY,
+    ROLE_DEVICE,
+    ROLE_GRID,
+    ROLE_SOLAR,
+    TRANSPORT_SIMULATED,
+)
+from custom_components.energy_meter.flows.draft import MeterDraft, identity_of
+from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
+from custom_components.energy_meter.sources.simulated.house import shared_house
+from custom_components.energy_meter.sources.simulated.meter import METERS, SimulatedMeter, meter_of
+
+from .history import Shown, import_history
+
+DOMAIN = "energy_meter_demo"
+
+_ROLES = {"grid": ROLE_GRID, "solar": ROLE_SOLAR, "battery": ROLE_BATTERY}
+"""What the circuits are; all others are devices."""
+_PRODUCTION = {"solar": PRODUCTION_IMPORT, "battery": PRODUCTION_EXPORT}
+"""Which counter of a meter counts what comes out of what it measures."""
+_INSIDE = {"washing": "workshop"}
+_AREAS = {
+    "grid": "Cellar",
+    "solar": "Roof",
+    "battery": "Cellar",
+    "heat_pump": "Cellar",
+    "car": "Garage",
+    "kitchen": "Kitchen",
+    "workshop": "Workshop",
+    "washing": "Workshop",
+    "pump": "Garden",
+}
+_PATIENCE = 60
+"""Seconds within which the sensors should have their first values."""
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Furnish as soon as Home Assistant runs."""
+    options: dict[str, Any] = config[DOMAIN]
+
+    async def furnish(event: Event | None = None) -> None:
+        outcome = "failed"
+        try:
+            await _async_add_user(hass, options["user"], options["password"])
+            if options["meters"]:
+                await _async_furnish(hass, options["days"])
+            outcome = "ready"
+        finally:
+            path = Path(hass.config.path("outcome"))
+            await hass.async_add_executor_job(path.write_text, outcome)
+
+    if hass.state is CoreState.running:
+        hass.async_create_task(furnish())
+    else:
+        hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STARTED, furnish)
+    return True
+
+
+async def _async_add_user(hass: HomeAssistant, name: str, password: str) -> None:
+    """Create the one user, so that there is nobody to be welcomed."""
+    provider = hass.auth.get_auth_provider("homeassistant", None)
+    assert isinstance(provider, HassAuthProvider)
+    await provider.async_initialize()
+    await provider.async_add_auth(name, password)
+    user = await hass.auth.async_create_user(name.title(), group_ids=[GROUP_ID_ADMIN])
+    credentials = await provider.async_get_or_create_credentials({"username": name})
+    await hass.auth.async_link_user(user, credentials)
+
+
+async def _async_furnish(hass: HomeAssistant, days: int) -> None:
+    """Set up the line with all its meters, and give them a past."""
+    meters = await hass.async_add_executor_job(_meters)
+    areas = ar.async_get(hass)
+    drafts = {
+        meter.spec.circuit: MeterDraft(
+            unit_id=meter.spec.unit_id,
+            profile=meter.spec.profile,
+            identity=identity_of(meter.manufacturer, str(meter.spec.serial_number)),
+            serial_number=str(meter.spec.serial_number) if meter.spec.serial_number else None,
+            name=meter.spec.name,
+            role=_ROLES.get(meter.spec.circuit, ROLE_DEVICE),
+            production=_PRODUCTION.get(meter.spec.circuit),
+            area=areas.async_get_or_create(_AREAS[meter.spec.circuit]).id,
+        )
+        for meter in meters
+    }
+    for circuit, outer in _INSIDE.items():
+        drafts[circuit].inside = drafts[outer].identity
+    entry = ConfigEntry(
+        data={CONF_TRANSPORT: TRANSPORT_SIMULATED},
+        discovery_keys=MappingProxyType({}),
+        domain=ENERGY_METER,
+        minor_version=1,
+        options={},
+        source=SOURCE_USER,
+        subentries_data=[draft.subentry() for draft in drafts.values()],
+        title="Simulated house",
+        unique_id=None,
+        version=1,
+    )
+    await hass.config_entries.async_add(entry)
+    by_identity = {drafts[meter.spec.circuit].identity: meter for meter in meters}
+    all_meters = {id(meter) for meter in meters}
+    async with asyncio.timeout(_PATIENCE):
+        while {id(sensor.meter) for sensor in _with_value(hass, by_identity)} != all_meters:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    sensors = list(_sensors(hass, by_identity))
+    await hass.async_add_executor_job(import_history, hass, sensors, days)
+
+
+def _meters() -> list[SimulatedMeter]:
+    """The meters of the simulated line, to be asked for the past; blocking."""
+    library = ProfileLibrary(None)
+    return [meter_of(spec, library.load(spec.profile), shared_house()) for spec in METERS]
+
+
+def _sensors(hass: HomeAssistant, meters: dict[str, SimulatedMeter]) -> Iterator[Shown]:
+    """Every sensor of a quantity that keeps statistics."""
+    for entity in er.async_get(hass).entities.values():
+        if entity.platform != ENERGY_METER or entity.domain != "sensor" or entity.disabled:
+            continue
+        for identity, meter in meters.items():
+            key = entity.unique_id.removeprefix(f"{identity}_")
+            state_class = (entity.capabilities or {}).get("state_class")
+            if key != entity.unique_id and state_class:
+                yield Shown(
+                    entity_id=entity.entity_id,
+                    unit=entity.unit_of_measurement,
+                    state_class=state_class,
+                    meter=meter,
+                    key=key,
+                )
+
+
+def _with_value(hass: HomeAssistant, meters: dict[str, SimulatedMeter]) -> Iterator[Shown]:
+    """The sensors that have a value already."""
+    for sensor in _sensors(hass, meters):
+        state = hass.states.get(sensor.entity_id)
+        if state and state.state not in (STATE_UNKNOWN, STATE_UNAVAILABLE):
+            yield sensor

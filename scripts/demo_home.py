@@ -1,0 +1,242 @@
+"""Run a Home Assistant of its own with this integration and the simulated house, until Ctrl-C.
+
+`python -m scripts.demo_home` is what `scripts/demo` and the browser tests start. Everything it writes is below its directory.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+import contextlib
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import socket
+import sys
+
+from scripts.demo_port import SimulatedPort
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[1]
+USER = PASSWORD = "demo"
+START_LIMIT = 110
+STOP_LIMIT = 20
+
+CONFIGURATION = """\
+homeassistant:
+  name: Simulated house
+  country: DE
+  currency: EUR
+  latitude: 48.2
+  longitude: 11.6
+  time_zone: Europe/Berlin
+  unit_system: metric
+
+recorder:
+  commit_interval: 1
+
+logger:
+  default: warning
+  logs:
+    custom_components.energy_meter: info
+    haffmpeg: critical
+    homeassistant.components.camera: critical
+    homeassistant.loader: error
+
+config:
+energy:
+frontend:
+history:
+logbook:
+
+energy_meter_demo:
+  meters: {meters}
+  days: {days}
+  user: {user}
+  password: {password}
+"""
+ONBOARDED = {"done": ["user", "core_config", "analytics", "integration"]}
+"""Home Assistant's note that nobody has to be welcomed."""
+SERVER = {
+    "server_host": [HOST],
+    "cors_allowed_origins": [],
+    "login_attempts_threshold": -1,
+    "ip_ban_enabled": True,
+    "ssl_profile": "intermediate_v6",
+    "use_x_frame_options": True,
+    "created_at": "2026-11-01T00:00:00+00:00",
+    "error": None,
+    "error_message": None,
+}
+"""Home Assistant's note of how its server is set up; by YAML it would only be tried for five minutes."""
+
+
+class DemoError(Exception):
+    """Something that the user should know and can mend, in one sentence."""
+
+
+def free_port(wanted: int | None) -> int:
+    """A local port that nobody listens on: the wanted one, or the first from 8123 on; 0 means any.
+
+    Raises:
+        DemoError: the wanted one is busy, or all are.
+    """
+    for port in range(8123, 8143) if wanted is None else (wanted,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind((HOST, port))
+                return int(probe.getsockname()[1])
+    if wanted is None:
+        raise DemoError("Ports 8123 to 8142 are all busy; choose another one with --port.")
+    raise DemoError(f"Port {wanted} is busy; choose another one with --port, or leave it out.")
+
+
+def write_configuration(directory: Path, port: int, *, days: int, meters: bool) -> None:
+    """Make a fresh configuration directory; what an earlier run left in it goes away."""
+    if directory.exists():
+        if not (directory / "configuration.yaml").exists():
+            raise DemoError(f"{directory} exists and is not a directory of this demo.")
+        shutil.rmtree(directory)
+    components = directory / "custom_components"
+    components.mkdir(parents=True)
+    (components / "energy_meter").symlink_to(ROOT / "custom_components" / "energy_meter")
+    (components / "energy_meter_demo").symlink_to(ROOT / "scripts" / "demo_component")
+    (directory / "configuration.yaml").write_text(
+        CONFIGURATION.format(
+            days=days,
+            meters=str(meters).lower(),
+            user=USER,
+            password=PASSWORD,
+        )
+    )
+    server = {"stable": {**SERVER, "server_port": port}, "pending": None}
+    store(directory, "onboarding", 4, ONBOARDED)
+    store(directory, "http", 3, {**server, "yaml_migration_done": True})
+
+
+def store(directory: Path, key: str, version: int, data: Mapping[str, object]) -> None:
+    """Write a file of Home Assistant's own storage."""
+    content = {"version": version, "minor_version": 1, "key": key, "data": data}
+    path = directory / ".storage" / key
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+async def until_ready(directory: Path, home: asyncio.subprocess.Process) -> None:
+    """Wait until the demo's component says that all is in its place.
+
+    Raises:
+        DemoError: Home Assistant ended, or takes too long, or the house could not be furnished.
+    """
+    log, outcome = directory / "home-assistant.log", directory / "outcome"
+    try:
+        async with asyncio.timeout(START_LIMIT):
+            while not outcome.exists():
+                if home.returncode is not None:
+                    raise DemoError(f"Home Assistant ended at its start; {log} says why.")
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise DemoError(
+            f"Home Assistant is not ready after {START_LIMIT} s; {log} may say why."
+        ) from None
+    if outcome.read_text() != "ready":
+        raise DemoError(f"The house could not be furnished; {log} says why.")
+
+
+@contextlib.asynccontextmanager
+async def home_assistant(directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run Home Assistant, and end it and all that it started."""
+    with (directory / "console.log").open("wb") as console:
+        home = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "homeassistant", "--skip-pip", "--config", str(directory)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            cwd=directory,
+            start_new_session=True,
+        )
+        try:
+            yield home
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                home.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_LIMIT):
+                    await home.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(home.pid, signal.SIGKILL)
+            await home.wait()
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Run the demo until it is told to end.
+
+    Raises:
+        DemoError: it cannot run.
+    """
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+
+    port = free_port(arguments.port)
+    directory = (arguments.directory or ROOT / ".demo" / str(port)).resolve()
+    write_configuration(directory, port, days=arguments.days, meters=not arguments.empty)
+    print(f"Starting Home Assistant; its log is {directory / 'home-assistant.log'}", flush=True)
+
+    async with contextlib.AsyncExitStack() as stack:
+        serial_port = None
+        if arguments.empty:
+            serial_port = await stack.enter_async_context(SimulatedPort())
+        home = await stack.enter_async_context(home_assistant(directory))
+        ready = asyncio.create_task(until_ready(directory, home))
+        end = asyncio.create_task(ended.wait())
+        await asyncio.wait((ready, end), return_when=asyncio.FIRST_COMPLETED)
+        if not end.done():
+            await ready
+            base = f"http://{HOST}:{port}"
+            print(f"\nHome Assistant is ready: {base}")
+            print(f"Log in as {USER} with the password {PASSWORD}.")
+            if serial_port is None:
+                print(f"The house's energy: {base}/energy")
+            else:
+                print(
+                    f"Set up meters: {base}/config/integrations/dashboard/add?domain=energy_meter"
+                )
+                print(
+                    "The simulated line is in the menu; the same meters, set to different speeds,"
+                )
+                print(f"hang on the serial port {serial_port.path}")
+            print("Ctrl-C ends everything.", flush=True)
+            died = asyncio.create_task(home.wait())
+            await asyncio.wait((died, end), return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                raise DemoError(
+                    f"Home Assistant ended; {directory / 'home-assistant.log'} says why."
+                )
+        else:
+            ready.cancel()
+        print("\nEnding …", flush=True)
+
+
+def main() -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="Home Assistant with a simulated house, until Ctrl-C."
+    )
+    parser.add_argument("--empty", action="store_true", help="start without any configured meter")
+    parser.add_argument("--port", type=int, help="port of the user interface; 0 for any free one")
+    parser.add_argument("--days", type=int, default=7, help="days of history (default: 7)")
+    parser.add_argument("--directory", type=Path, help="where to keep its files (default: .demo)")
+    try:
+        asyncio.run(run(parser.parse_args()))
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The vocabulary and the values that flow through the integration; no I/O, no Home Assistant."""
+
+from .meter import CONTROL_KEYS, Control, ControlKind, MeterInfo
+from .quantities import QUANTITIES, Counts, Kind, Quantity, Rate, Variants, Visibility
+from .reading import Reading, Value
+
+__all__ = [
+    "CONTROL_KEYS",
+    "QUANTITIES",
+    "Control",
+    "ControlKind",
+    "Counts",
+    "Kind",
+    "MeterInfo",
+    "Quantity",
+    "Rate",
+    "Reading",
+    "Value",
+    "Variants",
+    "Visibility",
+]

@@ -1,0 +1,1 @@
+"""Kinds of links: each finds meters, delivers readings and carries commands back."""

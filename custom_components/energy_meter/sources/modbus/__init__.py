@@ -1,0 +1,1 @@
+"""Modbus meters: register profiles, the line's scheduler, the search for meters."""

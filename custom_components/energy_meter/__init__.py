@@ -1,0 +1,102 @@
+"""Energy Meter: electricity meters on wires, as correct sensors and a filled Energy dashboard."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.device_registry import AnyDeviceEntry
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.typing import ConfigType
+
+from .connection import async_link
+from .const import CONF_IDENTITY, CONF_UNIT_ID, DOMAIN, SUBENTRY_METER
+from .issues import async_clear_all
+from .profiles import async_check_profiles
+from .runtime import (
+    DATA_LIBRARY,
+    EnergyMeterConfigEntry,
+    LineRuntime,
+    async_forget_meter,
+    configured_identities,
+)
+from .services import async_setup_services
+from .sources.modbus.library import ProfileLibrary
+from .store import DATA_STORE, MeterStore
+
+PLATFORMS: Final = (
+    Platform.BUTTON,
+    Platform.NUMBER,
+    Platform.SELECT,
+    Platform.SENSOR,
+    Platform.SWITCH,
+)
+
+PROFILES_INTERVAL: Final = timedelta(minutes=10)
+"""How often the folder of the user's own profiles is looked at."""
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Load what all lines share."""
+    hass.data[DATA_LIBRARY] = ProfileLibrary(Path(hass.config.path(DOMAIN, "profiles")))
+    hass.data[DATA_STORE] = store = MeterStore(hass)
+    await store.async_load()
+    async_setup_services(hass)
+    for identity in store.identities - configured_identities(hass):
+        await async_forget_meter(hass, identity)  # Removed while its line was not running.
+
+    async def check_profiles(_now: datetime) -> None:
+        await async_check_profiles(hass)
+
+    async_track_time_interval(
+        hass, check_profiles, PROFILES_INTERVAL, name=f"{DOMAIN} profiles", cancel_on_shutdown=True
+    )
+    await async_check_profiles(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
+    """Set up a line and its meters; none of them is waited for."""
+    runtime = LineRuntime(hass, entry, await async_link(hass, entry))
+    await runtime.async_prepare()
+    entry.runtime_data = runtime
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await runtime.async_start()
+    entry.async_on_unload(entry.add_update_listener(_async_updated))
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
+    """Take a line and its meters down."""
+    if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
+        return False
+    await entry.runtime_data.async_stop()
+    return True
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:
+    """Leave nothing of a line and its meters, except of those that moved to another line."""
+    elsewhere = configured_identities(hass, besides=entry.entry_id)
+    for subentry in entry.get_subentries_of_type(SUBENTRY_METER):
+        if (identity := subentry.data[CONF_IDENTITY]) not in elsewhere:
+            await async_forget_meter(hass, identity)
+        async_clear_all(hass, f"{entry.entry_id}_{subentry.data[CONF_UNIT_ID]}")
+    async_clear_all(hass, entry.entry_id)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: EnergyMeterConfigEntry, device: AnyDeviceEntry
+) -> bool:
+    """Let a device be deleted that is neither the line nor one of its meters."""
+    present = {entry.entry_id} | {
+        subentry.data[CONF_IDENTITY] for subentry in entry.get_subentries_of_type(SUBENTRY_METER)
+    }
+    return not any(domain == DOMAIN and known in present for domain, known in device.identifiers)
+
+
+async def _async_updated(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:
+    await entry.runtime_data.async_update()

@@ -1,0 +1,553 @@
+"""One meter at run time: takes what its line reads, and wakes the entities that it concerns."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import chain
+import logging
+import math
+from typing import Final, override
+
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.entity import Entity
+from homeassistant.util import dt as dt_util
+
+from .const import (
+    CONF_FAST_INTERVAL,
+    CONF_IDENTITY,
+    CONF_INVERT,
+    CONF_RATED_CURRENT,
+    CONF_ROLE,
+    CONF_VARIANT,
+    DEFAULT_FAST_INTERVAL,
+    DOMAIN,
+    ROLE_DEVICE,
+)
+from .issues import Issue, async_clear, async_raise
+from .metering import CounterAnswer, CounterEvent, CounterEventKind, CounterQuestion, MeterPipeline
+from .metering.needs import needed, turned_state
+from .metering.plausibility import Suspicion
+from .model import QUANTITIES, Counts, MeterInfo, Quantity, Rate, Reading, Value
+from .sources.base import MeterHealth, MeterListener
+from .sources.modbus.profile import Profile
+from .store import MeterRecord
+
+_LOGGER = logging.getLogger(__name__)
+
+NO_HEALTH: Final = MeterHealth()
+ONLY_IMPORT: Final = frozenset({ROLE_DEVICE})
+"""Roles whose power cannot be negative; a home may have its own solar behind the meter."""
+MOST_LOST: Final = 1.0
+"""kWh that may have been counted after the last time that the store was written."""
+HURRY: Final = 1.0
+"""Seconds at least between two readings of counters out of turn, to believe or refuse what they said."""
+SILENCE: Final = timedelta(days=1)
+"""How long a meter may be silent before a repair says so."""
+UNDO: Final = timedelta(days=30)
+"""How long the answer to "replaced or reset?" can be taken back."""
+EXPECTED_RESET: Final = timedelta(hours=1)
+"""How long after our own button a counter may start anew without anybody being asked."""
+
+_ODD: Final = frozenset({CounterEventKind.LOWER, CounterEventKind.HIGHER, CounterEventKind.JUMP})
+
+
+class MeterCoordinator(MeterListener):
+    """One meter's values, and who wants to know them.
+
+    A quantity is read only while somebody has subscribed to it or to what follows from it. `values` holds
+    what is known, `is_fresh` says whether it is more than a memory.
+    """
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        subentry: ConfigSubentry,
+        family: Profile,
+        record: MeterRecord,
+        *,
+        on_changed: Callable[[MeterCoordinator], None],
+        read_soon: Callable[[MeterCoordinator, Rate], None],
+    ) -> None:
+        """Take the meter's place in the configuration, its family's profile, and what is kept of it.
+
+        `on_changed` is called when other quantities than before are to be read, `read_soon` when those of
+        a rate are wanted out of turn.
+
+        Raises:
+            KeyError: the profile has no such variant as is configured.
+        """
+        self.hass = hass
+        self.entry = entry
+        self.subentry = subentry
+        self.family = family
+        self.profile = family.arranged(subentry.data.get(CONF_VARIANT))
+        self.record = record
+        self.identity: str = subentry.data[CONF_IDENTITY]
+        self.info: MeterInfo | None = None
+        self.health = NO_HEALTH
+        self.answering = False
+        self.entities: set[Entity] = set()
+        self._on_changed = on_changed
+        self._read_soon = read_soon
+        self._fresh: set[str] = set()
+        self._subscribers: dict[str, set[Callable[[], None]]] = {}
+        self._on_health: set[Callable[[], None]] = set()
+        self._on_presence: set[Callable[[], None]] = set()
+        self._floors: dict[str, float] = {}
+        self._setting_subscribers: dict[str, set[Callable[[], None]]] = {}
+        self.settings: dict[str, Value] = {}
+        """What controls are set to, as read back last."""
+        self._was_silent = False
+        self._wrong: tuple[str, str] | None = None
+        self._looked_after: datetime | None = None
+        self._hurried_at = -math.inf
+        self._since = dt_util.utcnow()
+        self._reset_until: datetime | None = None
+        self._suspected: set[Issue] = set()
+        self._inverted: bool = subentry.data.get(CONF_INVERT, False)
+        self.pipeline = self._make_pipeline()
+        self.values: dict[str, Value] = dict(self.pipeline.totals)
+
+    def _make_pipeline(self) -> MeterPipeline:
+        data = self.subentry.data
+        registers = self.profile.registers
+        return MeterPipeline(
+            (register.key for register in registers),
+            phases=self.profile.phases,
+            rated_current=data.get(CONF_RATED_CURRENT),
+            invert=self._inverted,
+            only_import=data.get(CONF_ROLE) in ONLY_IMPORT,
+            power_interval=data.get(CONF_FAST_INTERVAL, DEFAULT_FAST_INTERVAL),
+            counts={
+                register.key: register.counts
+                for register in registers
+                if register.counts is not None
+            },
+            resolution={
+                register.key: register.scale
+                for register in registers
+                if register.quantity is not None
+                and register.quantity.counts is not None
+                and register.factor is None
+                and not register.type.startswith("float")
+            },
+            state=self.record.metering,
+        )
+
+    # What the meter is
+
+    @property
+    def subentry_id(self) -> str:
+        """The subentry that the meter is."""
+        return self.subentry.subentry_id
+
+    @property
+    def name(self) -> str:
+        """How the user calls it."""
+        return self.subentry.title
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Every quantity that there is to show."""
+        return tuple(QUANTITIES[key] for key in self.pipeline.provided)
+
+    def counts(self, quantity: Quantity) -> Counts | None:
+        """How a counter moves on this meter; None for what is no counter."""
+        register = self.profile.register(quantity.key)
+        if register is not None and register.counts is not None:
+            return register.counts
+        return quantity.counts
+
+    @property
+    def last_reading(self) -> datetime | None:
+        """When the meter last said anything, restarts included."""
+        return self.record.last_reading
+
+    # Who wants to know
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Measured quantities that are to be read for what is subscribed to."""
+        return needed(
+            self._subscribers,
+            self.pipeline.measured,
+            phases=self.profile.phases,
+            invert=self._inverted,
+        )
+
+    @callback
+    def async_subscribe(self, key: str, update: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call `update` when this quantity has another value, or is known no more."""
+        self._subscribers.setdefault(key, set()).add(update)
+        self._on_changed(self)
+
+        @callback
+        def unsubscribe() -> None:
+            subscribers = self._subscribers[key]
+            subscribers.discard(update)
+            if not subscribers:
+                del self._subscribers[key]
+                self._fresh.discard(key)
+                self._on_changed(self)
+
+        return unsubscribe
+
+    @callback
+    def async_on_health(self, update: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call `update` when the line's health has been looked at."""
+        self._on_health.add(update)
+        return lambda: self._on_health.discard(update)
+
+    @callback
+    def async_health_changed(self, health: MeterHealth) -> None:
+        """Take how the meter fares, and tell who shows it."""
+        self.health = health
+        for update in tuple(self._on_health):
+            update()
+
+    @property
+    def wanted_settings(self) -> tuple[str, ...]:
+        """Controls whose state somebody has subscribed to."""
+        return tuple(self._setting_subscribers)
+
+    @callback
+    def async_subscribe_setting(self, key: str, update: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call `update` when this control is set otherwise, or the meter comes or goes."""
+        self._setting_subscribers.setdefault(key, set()).add(update)
+
+        @callback
+        def unsubscribe() -> None:
+            subscribers = self._setting_subscribers[key]
+            subscribers.discard(update)
+            if not subscribers:
+                del self._setting_subscribers[key]
+                self.settings.pop(key, None)
+
+        return unsubscribe
+
+    @callback
+    def async_subscribe_presence(self, update: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call `update` when the meter begins or ends to answer."""
+        self._on_presence.add(update)
+        return lambda: self._on_presence.discard(update)
+
+    @callback
+    def async_setting(self, key: str, value: Value) -> None:
+        """Take what a control is set to."""
+        self.settings[key] = value
+        for update in tuple(self._setting_subscribers.get(key, ())):
+            update()
+
+    def is_fresh(self, key: str) -> bool:
+        """Whether the value was read lately, and the meter still answers."""
+        return self.answering and key in self._fresh
+
+    @callback
+    def async_restore(self, key: str, value: Value) -> None:
+        """Take a counter's last value from before a restart, unless more is known by now."""
+        self.values.setdefault(key, value)
+
+    @callback
+    def async_recorded(self, key: str, value: float) -> None:
+        """Take what an integrated total was recorded as last: after a power cut more than was kept.
+
+        It is shown until the total has caught up, so that it never steps back.
+        """
+        kept = self.values.get(key)
+        if kept is not None and kept < value <= kept + MOST_LOST:
+            self._floors[key] = self.values[key] = value
+
+    # What is worth telling
+
+    @callback
+    def async_review(self, now: datetime) -> None:
+        """Raise and take back what is only seen over time; looked at twice a minute."""
+        last = self.last_reading or self._since
+        silent = now - max(last, self._looked_after or last) >= SILENCE
+        if self._wrong is not None:
+            self._raise_wrong_meter(*self._wrong)
+        elif silent and not self.answering:
+            since = dt_util.as_local(last)
+            async_raise(
+                self.hass,
+                Issue.SILENT,
+                self.identity,
+                name=self.name,
+                since=f"{since:%Y-%m-%d %H:%M}",
+            )
+        elif self.answering:
+            async_clear(self.hass, Issue.SILENT, self.identity)
+        self._review_suspicions()
+        self.async_review_questions()
+
+    def _review_suspicions(self) -> None:
+        found: set[Issue] = set()
+        for evidence in self.pipeline.evidence():
+            issue = (
+                Issue.REVERSED if evidence.suspicion is Suspicion.REVERSED else Issue.SWAPPED_PHASES
+            )
+            if issue.value in self.record.declined:
+                continue
+            found.add(issue)
+            async_raise(
+                self.hass,
+                issue,
+                self.identity,
+                name=self.name,
+                power=f"{evidence.power:.0f} W",
+                phase=evidence.phase or "–",
+            )
+        for issue in self._suspected - found:
+            async_clear(self.hass, issue, self.identity)
+        self._suspected = found
+
+    @callback
+    def async_looked_after(self) -> None:
+        """The user has put something right at the meter: what was seen before counts no more."""
+        self._looked_after = dt_util.utcnow()
+        self.async_reconfigure()
+
+    @callback
+    def async_decline(self, issue: Issue) -> None:
+        """The user wants it left so: never ask again."""
+        self.record.declined.append(issue.value)
+        self._suspected.discard(issue)
+
+    def _note(self, events: Iterable[CounterEvent]) -> None:
+        """Log what happened to counters, and ask where only the user knows."""
+        for event in events:
+            _LOGGER.log(
+                logging.WARNING if event.kind in _ODD else logging.INFO,
+                "%s: %s went from %s to %s (%s)",
+                self.name,
+                event.key,
+                event.before,
+                event.after,
+                event.kind,
+            )
+        if self._reset_until is not None and dt_util.utcnow() < self._reset_until:
+            self._answer(CounterAnswer.RESET)
+        self.async_review_questions()
+
+    @callback
+    def async_review_questions(self) -> None:
+        """Ask what is open about counters, and offer to take back what was answered."""
+        asked = self.pipeline.questions()
+        self._ask(Issue.METER_CHANGED, [each for each in asked if each.answer is None])
+        now = dt_util.utcnow().timestamp()
+        answered = [
+            each
+            for each in asked
+            if each.answer is not None and now - each.since < UNDO.total_seconds()
+        ]
+        self._ask(Issue.METER_CHANGE_UNDO, answered)
+
+    def _ask(self, issue: Issue, questions: Iterable[CounterQuestion]) -> None:
+        texts = [
+            f"{QUANTITIES[each.key].meaning}: {each.before:.2f} → {each.after:.2f} "
+            f"{QUANTITIES[each.key].unit}"
+            for each in questions
+        ]
+        if not texts:
+            async_clear(self.hass, issue, self.identity)
+            return
+        async_raise(
+            self.hass,
+            issue,
+            self.identity,
+            name=self.name,
+            counters="\n".join(f"- {text}" for text in texts),
+        )
+
+    @callback
+    def async_answer(self, answer: CounterAnswer) -> None:
+        """Answer every open question that the answer fits."""
+        self._answer(answer)
+        self._take_totals()
+        self.async_review_questions()
+
+    def _answer(self, answer: CounterAnswer) -> None:
+        for question in self.pipeline.questions():
+            if question.answer is None and not (
+                answer is CounterAnswer.RESET and question.kind is CounterEventKind.HIGHER
+            ):
+                self.pipeline.resolve(question.key, answer)
+
+    @callback
+    def async_undo(self) -> None:
+        """Take the last answers back; the questions are open again."""
+        for question in self.pipeline.questions():
+            if question.answer is not None:
+                self.pipeline.undo(question.key)
+        self._take_totals()
+        self.async_review_questions()
+
+    @callback
+    def async_expect_reset(self) -> None:
+        """The user is about to clear counters with one of our buttons."""
+        self._reset_until = dt_util.utcnow() + EXPECTED_RESET
+
+    def _take_totals(self) -> None:
+        changed = {
+            key: value
+            for key, value in self.pipeline.totals.items()
+            if self.values.get(key) != value
+        }
+        self.values |= changed
+        self._tell(changed)
+
+    # The configuration
+
+    @callback
+    def async_reconfigure(self) -> None:
+        """Take up changed limits, role, or direction; what was counted goes on."""
+        self.async_refresh_record()
+        self._wrong = None
+        inverted: bool = self.subentry.data.get(CONF_INVERT, False)
+        if inverted != self._inverted:
+            self._inverted = inverted
+            self.record.metering = turned_state(self.record.metering, self.pipeline.measured)
+        self.pipeline = self._make_pipeline()
+
+    @callback
+    def async_refresh_record(self) -> None:
+        """Bring what is kept over a restart up to date."""
+        self.record.metering = self.pipeline.to_dict()
+
+    # What the line says
+
+    @callback
+    @override
+    def on_reading(self, reading: Reading) -> None:
+        """Take new values and wake those whose quantity has changed."""
+        self.record.last_reading = reading.time
+        self._present(True)
+        if self._wrong is not None:
+            self._wrong = None
+            async_clear(self.hass, Issue.WRONG_METER, self.identity)
+        measurement = self.pipeline.process(reading)
+        if measurement.events:
+            self._note(measurement.events)
+        if self.pipeline.waiting and reading.monotonic - self._hurried_at >= HURRY:
+            self._hurried_at = reading.monotonic
+            self._read_soon(self, Rate.COUNTER)
+        woken: set[str] = set()
+        for key, value in self._floored(measurement.values).items():
+            if key not in self._fresh:
+                self._fresh.add(key)
+            elif self.values.get(key) == value:
+                continue
+            self.values[key] = value
+            woken.add(key)
+        self._tell(woken)
+
+    def _floored(self, values: Mapping[str, Value]) -> Mapping[str, Value]:
+        if not self._floors:
+            return values
+        floored = dict(values)
+        for key, floor in tuple(self._floors.items()):
+            value = floored.get(key)
+            if value is not None and value >= floor:
+                del self._floors[key]
+            elif value is not None:
+                floored[key] = floor
+        return floored
+
+    @callback
+    @override
+    def on_silent(self, meter_id: str) -> None:
+        """Take the meter down, and it alone; its counters keep their values."""
+        if not self._was_silent:
+            self._was_silent = True
+            _LOGGER.warning("%s does not answer", self.name)
+        self._down()
+
+    @callback
+    @override
+    def on_stale(self, meter_id: str, keys: frozenset[str]) -> None:
+        """These were missed for two of their rounds, and with them what is derived from them."""
+        self._lose(
+            key
+            for key in tuple(self._fresh)
+            if keys
+            & needed(
+                (key,),
+                self.pipeline.measured,
+                phases=self.profile.phases,
+                invert=self._inverted,
+            )
+        )
+
+    @callback
+    @override
+    def on_back(self, meter_id: str) -> None:
+        """A silent meter answers again; its values follow."""
+        if self._was_silent:
+            self._was_silent = False
+            _LOGGER.info("%s answers again", self.name)
+
+    @callback
+    @override
+    def on_info(self, info: MeterInfo) -> None:
+        """Show in the device registry who the meter says it is."""
+        self.info = info
+        devices = dr.async_get(self.hass)
+        device = devices.async_get_device_by_identifier(
+            (DOMAIN, self.identity), self.entry.entry_id
+        )
+        if device is not None:
+            devices.async_update_device(
+                device.id,
+                serial_number=info.serial_number or device.serial_number,
+                sw_version=info.firmware,
+                hw_version=info.hardware,
+            )
+
+    @callback
+    @override
+    def on_wrong_meter(self, meter_id: str, expected: str, found: str) -> None:
+        """Another meter answers in this one's place: nothing of it is shown."""
+        _LOGGER.error(
+            "Another meter answers in place of %s: serial number %s instead of %s",
+            self.name,
+            found,
+            expected,
+        )
+        self._wrong = (expected, found)
+        self._raise_wrong_meter(expected, found)
+        self._down()
+
+    def _raise_wrong_meter(self, expected: str, found: str) -> None:
+        async_raise(
+            self.hass,
+            Issue.WRONG_METER,
+            self.identity,
+            data={"found": found},
+            name=self.name,
+            expected=expected,
+            found=found or "–",
+        )
+
+    def _down(self) -> None:
+        self.pipeline.silent()
+        self._present(False)
+        self._lose(tuple(self._fresh))
+
+    def _present(self, answering: bool) -> None:
+        if answering == self.answering:
+            return
+        self.answering = answering
+        for update in (*self._on_presence, *chain(*self._setting_subscribers.values())):
+            update()
+
+    def _lose(self, keys: Iterable[str]) -> None:
+        lost = set(keys)
+        self._fresh -= lost
+        self._tell(lost)
+
+    def _tell(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            for update in tuple(self._subscribers.get(key, ())):
+                update()

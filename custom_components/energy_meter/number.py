@@ -1,0 +1,51 @@
+"""Numbers: settings of a meter within limits, such as its address and transformer ratios."""
+
+from typing import override
+
+from homeassistant.components.number import NumberEntity, NumberMode
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .control import SettingEntity, async_add_controls
+from .coordinator import MeterCoordinator
+from .model import Control, ControlKind
+from .runtime import EnergyMeterConfigEntry, LineRuntime
+
+PARALLEL_UPDATES = 0
+
+
+class MeterNumber(SettingEntity, NumberEntity):
+    """A setting within limits."""
+
+    _attr_mode = NumberMode.BOX
+
+    def __init__(self, runtime: LineRuntime, meter: MeterCoordinator, control: Control) -> None:
+        """Offer this control."""
+        super().__init__(runtime, meter, control)
+        self._attr_native_unit_of_measurement = control.unit
+        if control.minimum is not None:
+            self._attr_native_min_value = control.minimum
+        if control.maximum is not None:
+            self._attr_native_max_value = control.maximum
+        self._attr_native_step = control.step or 1
+
+    @property
+    @override
+    def native_value(self) -> float | None:
+        """What it is set to; None if the meter does not say."""
+        value: float | None = self._state
+        return value
+
+    @override
+    async def async_set_native_value(self, value: float) -> None:
+        """Set it and wait for the meter to confirm it."""
+        await self._async_command(int(value) if value.is_integer() else value)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: EnergyMeterConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the numbers of every meter that the line has or will have."""
+    async_add_controls(entry.runtime_data, async_add_entities, ControlKind.NUMBER, MeterNumber)

@@ -1,0 +1,582 @@
+"""One entry at run time: the line, its meters, and how both follow the configuration."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+import logging
+from typing import Any, Final
+
+from homeassistant.components.modbus import async_get_unit
+from homeassistant.components.modbus.connection import async_get_connection_info
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
+from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util.hass_dict import HassKey
+from modbus_connection import ModbusError, ModbusUnit
+
+from .connection import async_port_present
+from .const import (
+    CONF_AREA,
+    CONF_BASE_ADDRESS,
+    CONF_COUNTER_INTERVAL,
+    CONF_FAST_INTERVAL,
+    CONF_IDENTITY,
+    CONF_PROFILE,
+    CONF_SERIAL_NUMBER,
+    CONF_SLOW_INTERVAL,
+    CONF_TRANSPORT,
+    CONF_UNIT_ID,
+    CONF_VARIANT,
+    CONF_WORD_ORDER,
+    DEFAULT_COUNTER_INTERVAL,
+    DEFAULT_FAST_INTERVAL,
+    DEFAULT_SLOW_INTERVAL,
+    DOMAIN,
+    SUBENTRY_METER,
+    TRANSPORT_SIMULATED,
+)
+from .coordinator import NO_HEALTH, MeterCoordinator
+from .energy_dashboard import async_apply, async_withdraw
+from .issues import Issue, IssueData, async_clear, async_clear_all, async_raise
+from .line_watch import LineWatch
+from .model import QUANTITIES, Value
+from .sources.base import LinkHealth, SourceError
+from .sources.modbus.access import read_span
+from .sources.modbus.controls import LINE_SETTINGS, UNIT_ID
+from .sources.modbus.library import ProfileLibrary, UnknownProfileError
+from .sources.modbus.line import ModbusLine
+from .sources.modbus.link import LinkSettings
+from .sources.modbus.meter import MeterConfig
+from .sources.modbus.profile import Profile
+from .sources.modbus.profile_loader import ProfileError
+from .store import DATA_STORE
+
+_LOGGER = logging.getLogger(__name__)
+
+HEALTH_INTERVAL: Final = timedelta(seconds=30)
+WANTED_DELAY: Final = 0.05
+"""Seconds in which entities that come and go together change what is read only once."""
+
+SETTINGS_INTERVAL: Final = 60.0
+"""Seconds between two looks at what relays and settings stand at."""
+ADDRESS_PATIENCE: Final = 2.0
+"""Seconds that a meter is given to answer at its new address."""
+_UNCONFIRMED: Final = frozenset({"control_no_answer", "control_mismatch"})
+
+DATA_LIBRARY: HassKey[ProfileLibrary] = HassKey(f"{DOMAIN}_library")
+
+type EnergyMeterConfigEntry = ConfigEntry[LineRuntime]
+
+_SHAPE: Final = (CONF_PROFILE, CONF_VARIANT, CONF_IDENTITY)
+"""What decides which entities a meter has; after any other change it keeps those it has."""
+
+
+class LineRuntime:
+    """A line and its meters, from the entry's set-up to its unloading."""
+
+    def __init__(
+        self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, link: LinkSettings
+    ) -> None:
+        """Take the entry and the link that it stands for; nothing is opened before `async_start`."""
+        self.hass = hass
+        self.entry = entry
+        self.link = link
+        self.meters: dict[str, MeterCoordinator] = {}
+        """By subentry id."""
+        self.line = ModbusLine(self._unit, link.timing(), self.is_sole_user)
+        self.store = hass.data[DATA_STORE]
+        self._library = hass.data[DATA_LIBRARY]
+        self._data: Mapping[str, Any] = dict(entry.data)
+        self._known: dict[str, tuple[dict[str, Any], str]] = {}
+        """What each subentry was when it was last taken up."""
+        self._units: dict[int, ModbusUnit] = {}
+        self._on_meter: list[Callable[[MeterCoordinator], None]] = []
+        self._on_health: set[Callable[[], None]] = set()
+        self._configs: dict[str, MeterConfig] = {}
+        """What the line was last told about each meter."""
+        self._changed: set[str] = set()
+        self._flush_handle: asyncio.TimerHandle | None = None
+        self._clashing: set[int] = set()
+        self._duplicates: set[int] = set()
+        self._away = False
+        self.watch = LineWatch()
+        self._settings_task: asyncio.Task[None] | None = None
+        self._settings_at = 0.0
+        self._settings_due = False
+        self._started = False
+        self._lock = asyncio.Lock()
+
+    # Life
+
+    async def async_prepare(self) -> None:
+        """Make the devices and the meters; what they are read for is known once there are entities."""
+        self._register_line()
+        await self._async_sync()
+
+    async def async_start(self) -> None:
+        """Begin to read what the entities that are there by now want."""
+        self._started = True
+        self._flush()
+        await self.line.start()
+        self.entry.async_on_unload(
+            self.hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, self._async_ends)
+        )
+        self.entry.async_on_unload(
+            async_track_time_interval(
+                self.hass, self._look_at_health, HEALTH_INTERVAL, name=f"{DOMAIN} health"
+            )
+        )
+
+    async def async_stop(self) -> None:
+        """End everything; what is worth keeping goes to the store."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        self._started = False
+        for meter in self.meters.values():
+            self.store.async_detach(meter.identity)
+        await self.line.stop()
+
+    async def _async_ends(self, _event: Event) -> None:
+        """Home Assistant stops: what falls silent from now on is no meter's fault."""
+        self.store.async_save_soon(0)
+        await self.line.stop()
+
+    # The configuration
+
+    async def async_update(self) -> None:
+        """Follow a change of the entry: meters come, go and change without touching the others."""
+        if dict(self.entry.data) != self._data:
+            self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
+            return
+        self._register_line()
+        await self._async_sync()
+
+    async def _async_sync(self) -> None:
+        async with self._lock:
+            present = {
+                subentry.subentry_id: subentry
+                for subentry in self.entry.get_subentries_of_type(SUBENTRY_METER)
+            }
+            for subentry_id in self._known.keys() - present.keys():
+                data, _title = self._known.pop(subentry_id)
+                await self._async_remove(subentry_id, data[CONF_IDENTITY])
+            for subentry in present.values():
+                now = (dict(subentry.data), subentry.title)
+                before = self._known.get(subentry.subentry_id)
+                if before == now:
+                    continue
+                self._known[subentry.subentry_id] = now
+                meter = self.meters.get(subentry.subentry_id)
+                if before is None or meter is None:
+                    await self._async_add(subentry)
+                elif any(before[0].get(key) != now[0].get(key) for key in _SHAPE):
+                    await self._async_retire(meter)
+                    await self._async_add(subentry)
+                else:
+                    self._register_meter(subentry, meter.family)
+                    meter.async_reconfigure()
+                    self._meter_changed(meter)
+            self._look_for_duplicates()
+
+    async def _async_add(self, subentry: ConfigSubentry) -> None:
+        identity = subentry.data[CONF_IDENTITY]
+        family = await self._async_profile(subentry)
+        if family is None:
+            return
+        meter = MeterCoordinator(
+            self.hass,
+            self.entry,
+            subentry,
+            family,
+            self.store.record(identity),
+            on_changed=self._meter_changed,
+            read_soon=lambda meter, rate: self.line.read_soon(meter.identity, rate),
+        )
+        self.meters[subentry.subentry_id] = meter
+        self.store.async_attach(identity, lambda: self._refresh_record(meter))
+        meter.async_subscribe_presence(self.async_read_settings_soon)
+        meter.async_review_questions()
+        self._register_meter(subentry, family)
+        self._forget_old_entities(meter)
+        for add in self._on_meter:
+            add(meter)
+        self._meter_changed(meter)
+
+    async def _async_profile(self, subentry: ConfigSubentry) -> Profile | None:
+        """The profile of a meter's family; an issue if it cannot be used."""
+        slug, identity = subentry.data[CONF_PROFILE], subentry.data[CONF_IDENTITY]
+        variant = subentry.data.get(CONF_VARIANT)
+        try:
+            profile = await self.hass.async_add_executor_job(self._library.load, slug)
+            profile.arranged(variant)
+        except (ProfileError, UnknownProfileError, KeyError) as err:
+            _LOGGER.error(
+                "%s is not read, its profile %s cannot be used: %s", subentry.title, slug, err
+            )
+            async_raise(
+                self.hass,
+                Issue.PROFILE_MISSING,
+                identity,
+                data={"entry_id": self.entry.entry_id, "subentry_id": subentry.subentry_id},
+                name=subentry.title,
+                profile=slug,
+            )
+            return None
+        async_clear(self.hass, Issue.PROFILE_MISSING, identity)
+        return profile
+
+    async def _async_retire(self, meter: MeterCoordinator) -> None:
+        """Take a meter off the line, and its entities out of Home Assistant; the registry keeps them."""
+        self.meters.pop(meter.subentry_id, None)
+        self._changed.discard(meter.subentry_id)
+        if self._configs.pop(meter.subentry_id, None) is not None:
+            self.store.async_detach(meter.identity)
+            self.line.remove_meter(meter.identity)
+        for entity in tuple(meter.entities):
+            await entity.async_remove()
+
+    async def _async_remove(self, subentry_id: str, identity: str) -> None:
+        """A meter was removed by the user: nothing of it stays, unless it moved to another line."""
+        meter = self.meters.get(subentry_id)
+        if meter is not None:
+            await self._async_retire(meter)
+        if identity not in configured_identities(self.hass):
+            await async_forget_meter(self.hass, identity)
+
+    async def async_retry_missing(self) -> None:
+        """Try the meters whose profile could not be used."""
+        if self._known.keys() - self.meters.keys():
+            for subentry_id in self._known.keys() - self.meters.keys():
+                del self._known[subentry_id]
+            await self._async_sync()
+
+    def _look_for_duplicates(self) -> None:
+        """Two meters at one address cannot both be right."""
+        names: dict[int, list[str]] = {}
+        for data, title in self._known.values():
+            names.setdefault(data[CONF_UNIT_ID], []).append(title)
+        twice = {
+            unit_id: titles
+            for unit_id, titles in names.items()
+            if len(titles) > 1 or unit_id in self._clashing
+        }
+        for unit_id in self._duplicates | twice.keys():
+            subject = f"{self.entry.entry_id}_{unit_id}"
+            if unit_id in twice:
+                async_raise(
+                    self.hass,
+                    Issue.DUPLICATE_ADDRESS,
+                    subject,
+                    data={"entry_id": self.entry.entry_id},
+                    unit_id=str(unit_id),
+                    names=", ".join(sorted(twice[unit_id])),
+                    line=self.entry.title,
+                )
+            else:
+                async_clear(self.hass, Issue.DUPLICATE_ADDRESS, subject)
+        self._duplicates = set(twice)
+
+    # Devices and entities
+
+    @callback
+    def async_on_meter(self, add: Callable[[MeterCoordinator], None]) -> None:
+        """Call `add` for every meter that is there, and for every one that comes."""
+        self._on_meter.append(add)
+        for meter in self.meters.values():
+            add(meter)
+
+    def _register_line(self) -> None:
+        # The simulated line's address means nothing to anybody, and is another one at every start.
+        simulated = self.entry.data[CONF_TRANSPORT] == TRANSPORT_SIMULATED
+        dr.async_get(self.hass).async_get_or_create(
+            config_entry_id=self.entry.entry_id,
+            identifiers={(DOMAIN, self.entry.entry_id)},
+            name=self.entry.title,
+            model=None if simulated else self.link.describe(),
+            entry_type=dr.DeviceEntryType.SERVICE,
+        )
+
+    def _register_meter(self, subentry: ConfigSubentry, profile: Profile) -> None:
+        devices = dr.async_get(self.hass)
+        line = devices.async_get_device_by_identifier(
+            (DOMAIN, self.entry.entry_id), self.entry.entry_id
+        )
+        identifier = (DOMAIN, subentry.data[CONF_IDENTITY])
+        known = devices.async_get_device_by_identifier(identifier, self.entry.entry_id)
+        device = devices.async_get_or_create(
+            config_entry_id=self.entry.entry_id,
+            config_subentry_id=subentry.subentry_id,
+            identifiers={identifier},
+            name=subentry.title,
+            manufacturer=profile.manufacturer,
+            model=profile.model,
+            serial_number=subentry.data.get(CONF_SERIAL_NUMBER),
+            via_device_id=line.id if line else None,
+        )
+        area = subentry.data.get(CONF_AREA)
+        if known is None and area is not None and device.area_id is None:
+            devices.async_update_device(device.id, area_id=area)
+
+    def _forget_old_entities(self, meter: MeterCoordinator) -> None:
+        """Drop entities of quantities and controls that the meter's profile does not have any more."""
+        registry = er.async_get(self.hass)
+        provided = set(meter.pipeline.provided)
+        controls = {each.control.key for each in meter.profile.controls if each.exposed}
+        for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
+            if entity.config_subentry_id != meter.subentry_id:
+                continue
+            key = entity.unique_id.removeprefix(f"{meter.identity}_")
+            if entity.domain == Platform.SENSOR:
+                gone = key in QUANTITIES and key not in provided
+            else:
+                gone = key not in controls
+            if gone:
+                registry.async_remove(entity.entity_id)
+
+    # What the line is told
+
+    def _meter_changed(self, meter: MeterCoordinator) -> None:
+        """Tell the line soon what has changed about a meter."""
+        self._changed.add(meter.subentry_id)
+        if self._started and self._flush_handle is None:
+            self._flush_handle = self.hass.loop.call_later(WANTED_DELAY, self._flush)
+
+    @callback
+    def _flush(self) -> None:
+        self._flush_handle = None
+        if not self._started:
+            return
+        changed, self._changed = self._changed, set()
+        for subentry_id in sorted(changed):
+            meter = self.meters.get(subentry_id)
+            if meter is None:
+                continue
+            self.entry.async_create_background_task(
+                self.hass,
+                async_apply(self.hass, self.entry, meter.subentry),
+                f"{DOMAIN} dashboard",
+            )
+            config = self._config(meter)
+            before = self._configs.get(subentry_id)
+            if config == before:
+                continue
+            self._configs[subentry_id] = config
+            if before is None:
+                self.line.add_meter(replace(config, memory=meter.record.line), meter)
+            else:
+                memory = self.line.memory(meter.identity)
+                self.line.update_meter(replace(config, memory=memory))
+
+    def _config(self, meter: MeterCoordinator) -> MeterConfig:
+        data = meter.subentry.data
+        base = data.get(CONF_BASE_ADDRESS)
+        return MeterConfig(
+            meter_id=meter.identity,
+            profile=meter.family,
+            unit_id=data[CONF_UNIT_ID],
+            fast_interval=data.get(CONF_FAST_INTERVAL, DEFAULT_FAST_INTERVAL),
+            counter_interval=data.get(CONF_COUNTER_INTERVAL, DEFAULT_COUNTER_INTERVAL),
+            slow_interval=data.get(CONF_SLOW_INTERVAL, DEFAULT_SLOW_INTERVAL),
+            serial_number=data.get(CONF_SERIAL_NUMBER),
+            wanted=meter.wanted,
+            fast_keys=None,
+            variant=data.get(CONF_VARIANT),
+            word_order=data.get(CONF_WORD_ORDER),
+            base_address=None if base is None else int(base),
+        )
+
+    def _unit(self, unit_id: int) -> ModbusUnit:
+        """The unit on the shared connection; held until the entry unloads."""
+        unit = self._units.get(unit_id)
+        if unit is None:
+            unit = async_get_unit(self.hass, self.entry, self.link.params, unit_id)
+            self._units[unit_id] = unit
+        return unit
+
+    def is_sole_user(self) -> bool:
+        """Whether nobody but this line uses the shared connection."""
+        return all(
+            info.units.keys() <= {self.entry.entry_id}
+            for info in async_get_connection_info(self.hass)
+            if info.endpoint == self.link.endpoint
+        )
+
+    # Controls
+
+    async def async_command(self, meter: MeterCoordinator, control: str, value: Value) -> None:
+        """Carry out a control and take what the meter reads back.
+
+        Raises:
+            HomeAssistantError: the meter refused, did not answer, or reads back something else.
+        """
+        if control == UNIT_ID:
+            await self._async_change_address(meter, value)
+            return
+        try:
+            found = await self.line.command(meter.identity, control, value)
+        except SourceError as err:
+            key = err.key
+            if control in LINE_SETTINGS and key in _UNCONFIRMED:
+                key = "line_setting_not_confirmed"
+            raise self._error(meter, key, err.placeholders) from err
+        meter.async_setting(control, found)
+
+    async def _async_change_address(self, meter: MeterCoordinator, value: Value) -> None:
+        """Give a meter another address, and follow it there once it answers."""
+        old, new = meter.subentry.data[CONF_UNIT_ID], int(value or 0)
+        if new == old:
+            return
+        if any(data[CONF_UNIT_ID] == new for data, _title in self._known.values()):
+            raise self._error(meter, "address_taken", {"unit_id": str(new)})
+        try:
+            await self.line.command(meter.identity, UNIT_ID, new)
+        except SourceError as err:
+            # A meter that moves at once cannot confirm it at its old address.
+            if err.key not in _UNCONFIRMED:
+                raise self._error(meter, err.key, err.placeholders) from err
+        register = next(
+            each.register for each in meter.profile.controls if each.control.key == UNIT_ID
+        )
+        try:
+            await self.line.request(
+                new, partial(read_span, register.span), timeout=ADDRESS_PATIENCE, urgent=True
+            )
+        except (ModbusError, TimeoutError) as err:
+            raise self._error(
+                meter, "address_not_taken", {"unit_id": str(new), "old": str(old)}
+            ) from err
+        self.hass.config_entries.async_update_subentry(
+            self.entry,
+            meter.subentry,
+            data={**meter.subentry.data, CONF_UNIT_ID: new},
+        )
+        meter.async_setting(UNIT_ID, new)
+
+    def _error(
+        self, meter: MeterCoordinator, key: str, placeholders: Mapping[str, str]
+    ) -> HomeAssistantError:
+        return HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={"name": meter.name, **placeholders},
+        )
+
+    @callback
+    def async_read_settings_soon(self) -> None:
+        """Read what controls are set to; one after the other, between polls."""
+        self._settings_due = self._started
+        if not self._started or (self._settings_task and not self._settings_task.done()):
+            return
+        self._settings_task = self.entry.async_create_background_task(
+            self.hass, self._async_read_settings(), f"{DOMAIN} settings"
+        )
+
+    async def _async_read_settings(self) -> None:
+        while self._settings_due:
+            self._settings_due = False
+            self._settings_at = self.hass.loop.time()
+            for meter in tuple(self.meters.values()):
+                for key in meter.wanted_settings:
+                    if meter.answering:
+                        await self._async_read_setting(meter, key)
+
+    async def _async_read_setting(self, meter: MeterCoordinator, key: str) -> None:
+        try:
+            value = await self.line.read_control(meter.identity, key)
+        except (SourceError, ModbusError, TimeoutError) as err:
+            _LOGGER.debug("Cannot read %s of %s: %s", key, meter.name, err)
+        else:
+            meter.async_setting(key, value)
+
+    # How it fares
+
+    @callback
+    def async_on_health(self, update: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call `update` when the line's health has been looked at."""
+        self._on_health.add(update)
+        return lambda: self._on_health.discard(update)
+
+    @callback
+    def _look_at_health(self, now: datetime) -> None:
+        """Twice a minute: whoever shows health is told, and what is kept is written soon."""
+        health = self.line.health
+        for meter in self.meters.values():
+            meter.async_health_changed(health.meters.get(meter.identity, NO_HEALTH))
+            meter.async_review(now)
+        for update in tuple(self._on_health):
+            update()
+        self._look_for_trouble(health)
+        if self._away or not health.connected:
+            self._away = not health.connected
+            self.entry.async_create_background_task(
+                self.hass,
+                async_port_present(self.hass, self.entry, self.link),
+                f"{DOMAIN} adapter",
+            )
+        if self.hass.loop.time() - self._settings_at >= SETTINGS_INTERVAL:
+            self.async_read_settings_soon()
+        self.store.async_save_soon()
+
+    def _look_for_trouble(self, health: LinkHealth) -> None:
+        findings = self.watch.look(self.hass.loop.time(), health)
+        clashing = {
+            meter.subentry.data[CONF_UNIT_ID]
+            for meter in self.meters.values()
+            if meter.identity in findings.clashing
+        }
+        if clashing != self._clashing:
+            self._clashing = clashing
+            self._look_for_duplicates()
+        subject, line = self.entry.entry_id, self.entry.title
+        data: IssueData = {"entry_id": subject}
+        if findings.noise is None:
+            async_clear(self.hass, Issue.NOISE, subject)
+        else:
+            share = f"{100 * findings.noise:.0f} %"
+            async_raise(self.hass, Issue.NOISE, subject, data=data, line=line, share=share)
+        if findings.foreign:
+            async_raise(self.hass, Issue.FOREIGN_TRAFFIC, subject, data=data, line=line)
+        else:
+            async_clear(self.hass, Issue.FOREIGN_TRAFFIC, subject)
+
+    def _refresh_record(self, meter: MeterCoordinator) -> None:
+        """Bring what is kept of a meter up to date."""
+        if meter.subentry_id in self._configs:
+            meter.record.line = self.line.memory(meter.identity)
+        meter.async_refresh_record()
+
+
+@callback
+def configured_identities(hass: HomeAssistant, besides: str | None = None) -> set[str]:
+    """The meters that are set up on any line but the entry `besides`."""
+    return {
+        subentry.data[CONF_IDENTITY]
+        for entry in hass.config_entries.async_entries(DOMAIN)
+        if entry.entry_id != besides
+        for subentry in entry.get_subentries_of_type(SUBENTRY_METER)
+    }
+
+
+async def async_forget_meter(hass: HomeAssistant, identity: str) -> None:
+    """Leave nothing of a meter that is not set up any more."""
+    hass.data[DATA_STORE].async_forget(identity)
+    async_clear_all(hass, identity)
+    await async_withdraw(hass, identity)
+
+
+@callback
+def async_find_meter(
+    hass: HomeAssistant, identity: str
+) -> tuple[LineRuntime, MeterCoordinator] | None:
+    """A meter and its line, if that is running."""
+    entry: EnergyMeterConfigEntry
+    for entry in hass.config_entries.async_loaded_entries(DOMAIN):
+        for meter in entry.runtime_data.meters.values():
+            if meter.identity == identity:
+                return entry.runtime_data, meter
+    return None

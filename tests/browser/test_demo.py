@@ -1,0 +1,34 @@
+"""The demo as a newcomer finds it: a house whose past and present are there."""
+
+from pathlib import Path
+import re
+
+from playwright.async_api import expect
+import pytest
+
+from .home import browsing, picture, started
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("socket_enabled")]
+
+
+async def test_the_energy_dashboard_is_filled_and_the_meters_move(tmp_path: Path) -> None:
+    with started(tmp_path / "home", "--days", "3") as home:
+        async with browsing(home, height=1_000) as page:
+            await page.goto(f"{home.base}/energy/electricity")
+            await page.get_by_role("button", name="Previous").click()
+            solar = page.get_by_role("row").filter(has_text="Solar total")
+            await expect(solar).to_have_text(re.compile(r"[1-9]\d\.?\d*\skWh"))
+            await picture(page, "demo-1-energy")
+
+            await page.goto(f"{home.base}/energy/now")
+            await expect(page.get_by_role("button", name="Battery")).to_be_visible()
+            await picture(page, "demo-2-now")
+
+            await page.goto(f"{home.base}/config/integrations/integration/energy_meter")
+            await page.get_by_text("Grid connection", exact=True).last.click()
+            voltage = page.get_by_text(re.compile(r"\b2[123]\d\.\d\sV\b")).first
+            await expect(voltage).to_be_visible()
+            await picture(page, "demo-3-device")
+            before = await voltage.inner_text()
+            await expect(voltage).not_to_have_text(before, timeout=30_000)
+        assert "ERROR" not in home.log

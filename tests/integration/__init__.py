@@ -1,0 +1,1 @@
+"""The integration in a running Home Assistant, with real counterparts on the wire."""

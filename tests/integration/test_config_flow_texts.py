@@ -1,0 +1,134 @@
+"""Every step, error, abort and phrase of the flows has its words."""
+
+import ast
+from collections.abc import Iterator
+import json
+from pathlib import Path
+import string
+from typing import Any
+
+from homeassistant.config_entries import ConfigFlow, ConfigSubentryFlow
+import pytest
+
+from custom_components.energy_meter import config_flow, link_errors
+from custom_components.energy_meter.config_flow import EnergyMeterConfigFlow
+from custom_components.energy_meter.flows.subentry import MeterSubentryFlow
+from custom_components.energy_meter.sources.modbus.discovery import Finding
+
+PACKAGE = Path(config_flow.__file__).parent
+TEXTS: dict[str, Any] = json.loads((PACKAGE / "translations" / "en.json").read_text())
+SUBENTRY: dict[str, Any] = TEXTS["config_subentries"]["meter"]
+
+# Steps that only lead on to others and are never shown themselves.
+PASSAGES = {"search_quick", "search_thorough", "move", "as_new", "proof_accept"}
+
+
+def _steps(flow: type, base: type) -> set[str]:
+    own = {name for name in dir(flow) if name.startswith("async_step_")}
+    inherited = {name for name in dir(base) if name.startswith("async_step_")} - {
+        "async_step_user",
+        "async_step_reconfigure",
+    }
+    return {name.removeprefix("async_step_") for name in own - inherited} - PASSAGES
+
+
+def _calls(name: str) -> Iterator[ast.Call]:
+    for path in (
+        *PACKAGE.glob("flows/*.py"),
+        PACKAGE / "link_errors.py",
+        *PACKAGE.glob("sources/modbus/link.py"),
+    ):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = node.func
+                label = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
+                if label == name:
+                    yield node
+
+
+def _literal(call: ast.Call, place: int) -> str | None:
+    if len(call.args) <= place or not isinstance(call.args[place], ast.Constant):
+        return None
+    value = call.args[place].value  # type: ignore[attr-defined]
+    return value if isinstance(value, str) else None
+
+
+def _error_keys() -> set[str]:
+    keys = {_literal(call, 0) for call in _calls("Trouble")}
+    keys |= {_literal(call, 0) for call in _calls("LinkProblem")}
+    keys |= {_literal(call, 1) for call in _calls("LinkError")}
+    return {key for key in keys if key}
+
+
+@pytest.mark.parametrize(
+    ("texts", "steps"),
+    [
+        (TEXTS["config"], _steps(EnergyMeterConfigFlow, ConfigFlow)),
+        (SUBENTRY, _steps(MeterSubentryFlow, ConfigSubentryFlow)),
+    ],
+)
+def test_every_step_has_a_title_and_none_is_left_over(
+    texts: dict[str, Any], steps: set[str]
+) -> None:
+    assert {step for step in texts["step"] if "title" in texts["step"][step]} == steps
+
+
+def test_every_error_has_its_words_in_both_kinds_of_flow() -> None:
+    keys = _error_keys()
+    keys |= set(link_errors._BY_ERRNO.values())
+    assert keys <= TEXTS["config"]["error"].keys()
+    assert SUBENTRY["error"] == TEXTS["config"]["error"]
+
+
+def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
+    used = {_literal(call, 0) for call in _calls("phrases")} - {None}
+    used |= {finding.value for finding in Finding}
+    # Those of the Energy dashboard are put together in `energy_dashboard` and tried there.
+    there = {
+        phrase
+        for phrase in TEXTS["selector"]["phrase"]["options"]
+        if not phrase.startswith("dashboard_")
+    }
+    assert used == there
+
+
+def test_every_end_of_a_flow_has_its_words() -> None:
+    reasons = {
+        keyword.value.value
+        for call in _calls("async_abort")
+        for keyword in call.keywords
+        if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
+    }
+    reasons |= {_literal(call, 0) for call in _calls("AbortFlow")}
+    assert reasons == TEXTS["config"]["abort"].keys()
+    assert SUBENTRY["abort"] == TEXTS["config"]["abort"]
+
+
+def test_steps_that_both_flows_have_say_the_same_in_both() -> None:
+    shared = TEXTS["config"]["step"].keys() & SUBENTRY["step"].keys() - {"user", "reconfigure"}
+    assert len(shared) > 8
+    for step in shared:
+        assert TEXTS["config"]["step"][step] == SUBENTRY["step"][step]
+
+
+def test_every_field_and_menu_option_is_explained_by_a_text_that_is_used() -> None:
+    for texts in (*TEXTS["config"]["step"].values(), *SUBENTRY["step"].values()):
+        assert texts.get("data", {}).keys() == texts.get("data_description", {}).keys()
+        assert (
+            texts.get("menu_options", {}).keys() == texts.get("menu_option_descriptions", {}).keys()
+        )
+        for section in texts.get("sections", {}).values():
+            assert section["data"].keys() == section["data_description"].keys()
+
+
+def test_texts_have_no_broken_placeholders() -> None:
+    def walk(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            for value in node.values():
+                yield from walk(value)
+        else:
+            yield node
+
+    for text in walk({key: TEXTS[key] for key in ("config", "config_subentries", "selector")}):
+        for _literal_text, name, _spec, _conversion in string.Formatter().parse(text):
+            assert name is None or name.isidentifier()

@@ -1,0 +1,1 @@
+"""Counterparts and wires that tests and benchmarks share."""

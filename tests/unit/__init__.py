@@ -1,0 +1,1 @@
+"""Pure units: no Home Assistant, no wire."""

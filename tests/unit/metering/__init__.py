@@ -1,0 +1,1 @@
+"""Guard, derivation, integration."""

@@ -1,0 +1,1 @@
+"""Profiles, planner, line, search."""

@@ -4,7 +4,30 @@ from typing import Final
 
 DOMAIN: Final = "energy_meter"
 
-# What a config entry (a link) is made of, next to homeassistant.const's host, port and device.
+# What kind of link a config entry is; Modbus lines have no kind in their data.
+CONF_KIND: Final = "kind"
+KIND_MODBUS: Final = "modbus"
+KIND_BRIDGE: Final = "bridge"
+
+# How a bridge gets in, and what its entry is made of for each way.
+CONF_WAY: Final = "way"
+WAY_SERIAL: Final = "serial"
+"""With a device and a speed."""
+WAY_TCP: Final = "tcp"
+"""With a host, a port and a pairing key."""
+WAY_HTTP: Final = "http"
+"""With a webhook's id, perhaps a key, and whether the local network alone is let in."""
+WAY_MQTT: Final = "mqtt"
+"""With a prefix of topics and the bridge's id."""
+WAYS: Final = (WAY_SERIAL, WAY_TCP, WAY_HTTP, WAY_MQTT)
+CONF_KEY: Final = "key"
+CONF_LOCAL_ONLY: Final = "local_only"
+CONF_PREFIX: Final = "prefix"
+CONF_BRIDGE: Final = "bridge"
+OPTION_REMOVED: Final = "removed"
+"""Ids of the meters of a bridge that the user has removed; they do not come back by themselves."""
+
+# What a Modbus line's config entry (a link) is made of, next to homeassistant.const's host, port and device.
 CONF_TRANSPORT: Final = "transport"
 TRANSPORT_SIMULATED: Final = "simulated"
 """The transport without a wire; the others are those of `sources.modbus.link`."""
@@ -15,6 +38,11 @@ CONF_STOPBITS: Final = "stopbits"
 
 # What a meter's subentry is made of.
 SUBENTRY_METER: Final = "meter"
+SUBENTRY_BRIDGE_METER: Final = "bridge_meter"
+CONF_METER: Final = "meter"
+"""For a meter of a bridge: the bridge's own id of it."""
+CONF_ASSUMED_POWER_FACTOR: Final = "assumed_power_factor"
+"""For a meter of a bridge that measures volts and amperes only; missing or 0: none."""
 CONF_PROFILE: Final = "profile"
 CONF_UNIT_ID: Final = "unit_id"
 CONF_IDENTITY: Final = "identity"

@@ -1,7 +1,7 @@
 """Controls of a meter as entities: what it is set to is read back, never assumed."""
 
 from collections.abc import Callable
-from typing import Any, Final, override
+from typing import Any, override
 
 from homeassistant.const import EntityCategory
 from homeassistant.core import callback
@@ -9,39 +9,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import MeterCoordinator
 from .entity import MeterEntity
-from .model import Control, ControlKind, Value
+from .model import CONTROL_KEYS, Control, ControlKind, Value
 from .runtime import LineRuntime
-
-CONTROLS: Final = frozenset(
-    {
-        "ac_dc_mode",
-        "application",
-        "baudrate",
-        "ct_primary",
-        "ct_ratio",
-        "ct_secondary",
-        "demand_period",
-        "line_format",
-        "line_settings",
-        "measurement_mode",
-        "measuring_system",
-        "parity",
-        "relay",
-        "reset_demand",
-        "reset_energy",
-        "reset_extremes",
-        "reset_operating_time",
-        "reset_partial",
-        "shunt_range",
-        "stopbits",
-        "system_frequency",
-        "tariff",
-        "thd_calculation",
-        "unit_id",
-        "vt_ratio",
-    }
-)
-"""Controls that have a translated name; a user's own profile may have others."""
 
 
 class ControlEntity(MeterEntity):
@@ -56,7 +25,7 @@ class ControlEntity(MeterEntity):
         super().__init__(meter, control.key)
         self.runtime = runtime
         self.control = control
-        if control.key in CONTROLS:
+        if control.key in CONTROL_KEYS:
             self._attr_translation_key = control.key
         else:
             self._attr_name = control.key.replace("_", " ").capitalize()
@@ -114,9 +83,9 @@ def async_add_controls(
     def add_meter(meter: MeterCoordinator) -> None:
         async_add_entities(
             [
-                make(runtime, meter, each.control)
-                for each in meter.profile.controls
-                if each.exposed and each.control.kind is kind
+                make(runtime, meter, control)
+                for control in meter.shape.controls
+                if control.kind is kind
             ],
             config_subentry_id=meter.subentry_id,
         )

@@ -19,7 +19,6 @@ from .const import (
     CONF_INVERT,
     CONF_RATED_CURRENT,
     CONF_ROLE,
-    CONF_VARIANT,
     DEFAULT_FAST_INTERVAL,
     DOMAIN,
     ROLE_DEVICE,
@@ -28,9 +27,8 @@ from .issues import Issue, async_clear, async_raise
 from .metering import CounterAnswer, CounterEvent, CounterEventKind, CounterQuestion, MeterPipeline
 from .metering.needs import needed, turned_state
 from .metering.plausibility import Suspicion
-from .model import QUANTITIES, Counts, MeterInfo, Quantity, Rate, Reading, Value
+from .model import QUANTITIES, Counts, MeterInfo, MeterShape, Quantity, Rate, Reading, Value
 from .sources.base import MeterHealth, MeterListener
-from .sources.modbus.profile import Profile
 from .store import MeterRecord
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,25 +62,21 @@ class MeterCoordinator(MeterListener):
         hass: HomeAssistant,
         entry: ConfigEntry,
         subentry: ConfigSubentry,
-        family: Profile,
+        shape: MeterShape,
         record: MeterRecord,
         *,
         on_changed: Callable[[MeterCoordinator], None],
         read_soon: Callable[[MeterCoordinator, Rate], None],
     ) -> None:
-        """Take the meter's place in the configuration, its family's profile, and what is kept of it.
+        """Take the meter's place in the configuration, what it is, and what is kept of it.
 
         `on_changed` is called when other quantities than before are to be read, `read_soon` when those of
         a rate are wanted out of turn.
-
-        Raises:
-            KeyError: the profile has no such variant as is configured.
         """
         self.hass = hass
         self.entry = entry
         self.subentry = subentry
-        self.family = family
-        self.profile = family.arranged(subentry.data.get(CONF_VARIANT))
+        self.shape = shape
         self.record = record
         self.identity: str = subentry.data[CONF_IDENTITY]
         self.info: MeterInfo | None = None
@@ -111,28 +105,17 @@ class MeterCoordinator(MeterListener):
         self.values: dict[str, Value] = dict(self.pipeline.totals)
 
     def _make_pipeline(self) -> MeterPipeline:
-        data = self.subentry.data
-        registers = self.profile.registers
+        data, shape = self.subentry.data, self.shape
         return MeterPipeline(
-            (register.key for register in registers),
-            phases=self.profile.phases,
+            shape.measured,
+            phases=shape.phases,
             rated_current=data.get(CONF_RATED_CURRENT),
             invert=self._inverted,
             only_import=data.get(CONF_ROLE) in ONLY_IMPORT,
             power_interval=data.get(CONF_FAST_INTERVAL, DEFAULT_FAST_INTERVAL),
-            counts={
-                register.key: register.counts
-                for register in registers
-                if register.counts is not None
-            },
-            resolution={
-                register.key: register.scale
-                for register in registers
-                if register.quantity is not None
-                and register.quantity.counts is not None
-                and register.factor is None
-                and not register.type.startswith("float")
-            },
+            counts=shape.counts,
+            resolution=shape.resolution,
+            modulus=shape.modulus,
             state=self.record.metering,
         )
 
@@ -155,10 +138,7 @@ class MeterCoordinator(MeterListener):
 
     def counts(self, quantity: Quantity) -> Counts | None:
         """How a counter moves on this meter; None for what is no counter."""
-        register = self.profile.register(quantity.key)
-        if register is not None and register.counts is not None:
-            return register.counts
-        return quantity.counts
+        return self.shape.moves(quantity)
 
     @property
     def last_reading(self) -> datetime | None:
@@ -173,7 +153,7 @@ class MeterCoordinator(MeterListener):
         return needed(
             self._subscribers,
             self.pipeline.measured,
-            phases=self.profile.phases,
+            phases=self.shape.phases,
             invert=self._inverted,
         )
 
@@ -475,7 +455,7 @@ class MeterCoordinator(MeterListener):
             & needed(
                 (key,),
                 self.pipeline.measured,
-                phases=self.profile.phases,
+                phases=self.shape.phases,
                 invert=self._inverted,
             )
         )

@@ -14,10 +14,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
 from .const import CONF_AREA, CONF_IDENTITY, CONF_INSIDE, CONF_SERIAL_NUMBER, DOMAIN, SUBENTRY_METER
-from .coordinator import MeterCoordinator
 from .runtime import EnergyMeterConfigEntry, LineRuntime
 from .sources.modbus.codec import RegisterImage
-from .sources.modbus.profile import Span, Table
+from .sources.modbus.profile import Profile, Span, Table
 
 FORMAT: Final = 1
 """Of the part about a meter; raised when a recording has to be read differently."""
@@ -95,16 +94,18 @@ def _meter(runtime: LineRuntime, subentry: ConfigSubentry) -> dict[str, Any]:
             "info": async_redact_data(asdict(info), TO_REDACT) if info else None,
             "timing": dict(runtime.line.timings(meter.identity)),
             "memory": runtime.line.memory(meter.identity),
-            "registers": _registers(meter, runtime.line.image(meter.identity)),
+            "registers": _registers(
+                runtime.profiles[subentry.subentry_id], runtime.line.image(meter.identity)
+            ),
         }
     return about
 
 
-def _registers(meter: MeterCoordinator, image: RegisterImage) -> dict[str, dict[str, Any]]:
+def _registers(profile: Profile, image: RegisterImage) -> dict[str, dict[str, Any]]:
     """All words as last read, by table and address."""
     hidden = {
         (span.table, address)
-        for span in _private_spans(meter)
+        for span in _private_spans(profile)
         for address in range(span.address, span.end)
     }
     return {
@@ -117,6 +118,6 @@ def _registers(meter: MeterCoordinator, image: RegisterImage) -> dict[str, dict[
     }
 
 
-def _private_spans(meter: MeterCoordinator) -> list[Span]:
-    registers = (meter.profile.info_register(key) for key in _PRIVATE)
+def _private_spans(profile: Profile) -> list[Span]:
+    registers = (profile.info_register(key) for key in _PRIVATE)
     return [register.span for register in registers if register is not None]

@@ -44,7 +44,7 @@ from .coordinator import NO_HEALTH, MeterCoordinator
 from .energy_dashboard import async_apply, async_withdraw
 from .issues import Issue, IssueData, async_clear, async_clear_all, async_raise
 from .line_watch import LineWatch
-from .model import QUANTITIES, Value
+from .model import QUANTITIES, MeterShape, Value
 from .sources.base import LinkHealth, SourceError
 from .sources.modbus.access import read_span
 from .sources.modbus.controls import LINE_SETTINGS, UNIT_ID
@@ -54,6 +54,7 @@ from .sources.modbus.link import LinkSettings
 from .sources.modbus.meter import MeterConfig
 from .sources.modbus.profile import Profile
 from .sources.modbus.profile_loader import ProfileError
+from .sources.modbus.shape import shape_of
 from .store import DATA_STORE
 
 _LOGGER = logging.getLogger(__name__)
@@ -88,6 +89,10 @@ class LineRuntime:
         self.link = link
         self.meters: dict[str, MeterCoordinator] = {}
         """By subentry id."""
+        self._families: dict[str, Profile] = {}
+        """The profile that each meter of `meters` is read by, as the line takes it."""
+        self.profiles: dict[str, Profile] = {}
+        """The same with the meter's variant arranged."""
         self.line = ModbusLine(self._unit, link.timing(), self.is_sole_user)
         self.store = hass.data[DATA_STORE]
         self._library = hass.data[DATA_LIBRARY]
@@ -178,7 +183,7 @@ class LineRuntime:
                     await self._async_retire(meter)
                     await self._async_add(subentry)
                 else:
-                    self._register_meter(subentry, meter.family)
+                    self._register_meter(subentry, meter.shape)
                     meter.async_reconfigure()
                     self._meter_changed(meter)
             self._look_for_duplicates()
@@ -188,20 +193,23 @@ class LineRuntime:
         family = await self._async_profile(subentry)
         if family is None:
             return
+        profile = family.arranged(subentry.data.get(CONF_VARIANT))
         meter = MeterCoordinator(
             self.hass,
             self.entry,
             subentry,
-            family,
+            shape_of(profile),
             self.store.record(identity),
             on_changed=self._meter_changed,
             read_soon=lambda meter, rate: self.line.read_soon(meter.identity, rate),
         )
         self.meters[subentry.subentry_id] = meter
+        self._families[subentry.subentry_id] = family
+        self.profiles[subentry.subentry_id] = profile
         self.store.async_attach(identity, lambda: self._refresh_record(meter))
         meter.async_subscribe_presence(self.async_read_settings_soon)
         meter.async_review_questions()
-        self._register_meter(subentry, family)
+        self._register_meter(subentry, meter.shape)
         self._forget_old_entities(meter)
         for add in self._on_meter:
             add(meter)
@@ -232,7 +240,8 @@ class LineRuntime:
 
     async def _async_retire(self, meter: MeterCoordinator) -> None:
         """Take a meter off the line, and its entities out of Home Assistant; the registry keeps them."""
-        self.meters.pop(meter.subentry_id, None)
+        for known in (self.meters, self._families, self.profiles):
+            known.pop(meter.subentry_id, None)
         self._changed.discard(meter.subentry_id)
         if self._configs.pop(meter.subentry_id, None) is not None:
             self.store.async_detach(meter.identity)
@@ -301,7 +310,7 @@ class LineRuntime:
             entry_type=dr.DeviceEntryType.SERVICE,
         )
 
-    def _register_meter(self, subentry: ConfigSubentry, profile: Profile) -> None:
+    def _register_meter(self, subentry: ConfigSubentry, shape: MeterShape) -> None:
         devices = dr.async_get(self.hass)
         line = devices.async_get_device_by_identifier(
             (DOMAIN, self.entry.entry_id), self.entry.entry_id
@@ -313,8 +322,8 @@ class LineRuntime:
             config_subentry_id=subentry.subentry_id,
             identifiers={identifier},
             name=subentry.title,
-            manufacturer=profile.manufacturer,
-            model=profile.model,
+            manufacturer=shape.manufacturer,
+            model=shape.model,
             serial_number=subentry.data.get(CONF_SERIAL_NUMBER),
             via_device_id=line.id if line else None,
         )
@@ -326,7 +335,7 @@ class LineRuntime:
         """Drop entities of quantities and controls that the meter's profile does not have any more."""
         registry = er.async_get(self.hass)
         provided = set(meter.pipeline.provided)
-        controls = {each.control.key for each in meter.profile.controls if each.exposed}
+        controls = {control.key for control in meter.shape.controls}
         for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
             if entity.config_subentry_id != meter.subentry_id:
                 continue
@@ -377,7 +386,7 @@ class LineRuntime:
         base = data.get(CONF_BASE_ADDRESS)
         return MeterConfig(
             meter_id=meter.identity,
-            profile=meter.family,
+            profile=self._families[meter.subentry_id],
             unit_id=data[CONF_UNIT_ID],
             fast_interval=data.get(CONF_FAST_INTERVAL, DEFAULT_FAST_INTERVAL),
             counter_interval=data.get(CONF_COUNTER_INTERVAL, DEFAULT_COUNTER_INTERVAL),
@@ -440,7 +449,9 @@ class LineRuntime:
             if err.key not in _UNCONFIRMED:
                 raise self._error(meter, err.key, err.placeholders) from err
         register = next(
-            each.register for each in meter.profile.controls if each.control.key == UNIT_ID
+            each.register
+            for each in self.profiles[meter.subentry_id].controls
+            if each.control.key == UNIT_ID
         )
         try:
             await self.line.request(

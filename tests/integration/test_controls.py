@@ -129,7 +129,7 @@ async def test_a_changed_address_is_followed_so_that_the_meter_is_not_lost(
     async with rtu_line([device]) as line, running(hass, line, subentry(1)) as entry:
 
         def move(moved: Meter, access: Access) -> None:
-            unit_id = entry.runtime_data.meters[place.subentry_id].profile.controls
+            unit_id = entry.runtime_data.profiles[place.subentry_id].controls
             register = next(one for one in unit_id if one.control.key == "unit_id").register
             if access.address == register.span.address:
                 moved.unit_id = 7
@@ -142,7 +142,7 @@ async def test_a_changed_address_is_followed_so_that_the_meter_is_not_lost(
         number = {"entity_id": entity_id(hass, "unit_id", platform="number"), "value": 7}
         await hass.services.async_call("number", "set_value", number, blocking=True)
         assert subentry_of(entry, "meter_1").data["unit_id"] == 7
-        device.show(entry.runtime_data.meters[place.subentry_id].profile.registers, {"power": 20.0})
+        device.show(entry.runtime_data.profiles[place.subentry_id].registers, {"power": 20.0})
         await until(lambda: state(hass, "power").state == "20.0", 10)
 
 

@@ -12,9 +12,8 @@ import pytest
 import yaml
 
 from custom_components.energy_meter import sensor
-from custom_components.energy_meter.control import CONTROLS
 from custom_components.energy_meter.issues import Issue
-from custom_components.energy_meter.model import QUANTITIES, ControlKind, Kind
+from custom_components.energy_meter.model import CONTROL_KEYS, QUANTITIES, ControlKind, Kind
 from custom_components.energy_meter.repairs import _FIXES
 from custom_components.energy_meter.services import (
     EXPORT_SCHEMA,
@@ -150,7 +149,7 @@ def test_every_control_of_every_profile_has_a_name_and_an_icon() -> None:
         for each in profile.controls:
             if each.exposed:
                 key, platform = each.control.key, each.control.kind.value
-                assert key in CONTROLS, (profile.slug, key)
+                assert key in CONTROL_KEYS, (profile.slug, key)
                 assert TEXTS["entity"][platform][key]["name"]
                 assert ICONS["entity"][platform][key]["default"]
 
@@ -161,10 +160,10 @@ def test_nothing_is_named_that_is_not_there() -> None:
     }
     assert TEXTS["entity"]["sensor"].keys() == known
     for kind in ControlKind:
-        assert TEXTS["entity"][kind.value].keys() <= CONTROLS
+        assert TEXTS["entity"][kind.value].keys() <= CONTROL_KEYS
         assert ICONS["entity"][kind.value].keys() == TEXTS["entity"][kind.value].keys()
     assert ICONS["entity"]["sensor"].keys() <= known
-    assert {key for kind in ControlKind for key in TEXTS["entity"][kind.value]} == CONTROLS
+    assert {key for kind in ControlKind for key in TEXTS["entity"][kind.value]} == CONTROL_KEYS
 
 
 def test_every_issue_has_texts_and_a_fix_flow_whose_steps_have_theirs() -> None:

@@ -3,6 +3,7 @@
 from .meter import CONTROL_KEYS, Control, ControlKind, MeterInfo
 from .quantities import QUANTITIES, Counts, Kind, Quantity, Rate, Variants, Visibility
 from .reading import Reading, Value
+from .shape import MeterShape
 
 __all__ = [
     "CONTROL_KEYS",
@@ -12,6 +13,7 @@ __all__ = [
     "Counts",
     "Kind",
     "MeterInfo",
+    "MeterShape",
     "Quantity",
     "Rate",
     "Reading",

@@ -47,7 +47,7 @@ CONTROL_KEYS: Final = frozenset(
         "vt_ratio",
     }
 )
-"""Every control that is offered to users, so that each has a translated name."""
+"""Every control of a Modbus meter that is offered to users, so that each has a translated name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

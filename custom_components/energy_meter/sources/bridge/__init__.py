@@ -1,14 +1,7 @@
 """Bridges: boards that speak the bridge protocol over a serial port, TCP, HTTP or MQTT."""
 
 from .link import BridgeLink
-from .protocol import (
-    BadLine,
-    BridgeEvent,
-    BridgeHealth,
-    BridgeListener,
-    Hello,
-    MeterHello,
-)
+from .protocol import BadLine, BridgeEvent, BridgeHealth, BridgeListener, Hello, MeterHello
 from .serial_link import SerialLink, serial_probe
 from .session import BridgeSession, SessionCounters
 from .source import BridgeSource

@@ -34,7 +34,7 @@ from modbus_connection import (
 from serialx import SerialException
 
 from .sources.base import SourceError
-from .sources.modbus.link import LinkError, LinkSettings, ModbusParams, SerialLink
+from .sources.modbus.link import LinkError, LinkSettings, ModbusParams, SerialLink, TlsLink, UdpLink
 from .sources.modbus.reader import MeterLost
 
 _OPENING: Final = ("could not open", "could not connect")
@@ -92,7 +92,7 @@ def link_problem(
         if clash is not None:
             return LinkProblem(clash[0], {**where, **clash[1]})
     if isinstance(err, ModbusError | OSError | MeterLost | SerialException | TimeoutError):
-        return _reason(err, where, network=not isinstance(link, SerialLink))
+        return _reason(err, where, link)
     return LinkProblem("unknown", {**where, "error": str(err) or type(err).__name__})
 
 
@@ -115,7 +115,7 @@ async def async_link_problem(
     return LinkProblem("port_busy_with", {**problem.placeholders, "user": ", ".join(users)})
 
 
-def _reason(err: BaseException, where: Mapping[str, str], *, network: bool) -> LinkProblem:
+def _reason(err: BaseException, where: Mapping[str, str], link: LinkSettings | None) -> LinkProblem:
     """The innermost known reason of an exception of the libraries."""
     chain = tuple(_chain(err))
     opening = isinstance(err, ModbusConnectionError | ModbusTimeoutError) and str(err).startswith(
@@ -137,7 +137,7 @@ def _reason(err: BaseException, where: Mapping[str, str], *, network: bool) -> L
             return LinkProblem(_BY_ERRNO[inner.errno], where)
     if opening:
         if any(isinstance(inner, TimeoutError) for inner in chain):
-            return LinkProblem("host_unreachable" if network else "port_not_opening", where)
+            return LinkProblem(_never_opened(link), where)
         return LinkProblem("cannot_connect", {**where, "error": _innermost_text(chain)})
     if isinstance(err, GatewayPathUnavailableError | GatewayTargetError):
         return LinkProblem("no_meter_behind_gateway", where)
@@ -148,8 +148,32 @@ def _reason(err: BaseException, where: Mapping[str, str], *, network: bool) -> L
     if isinstance(err, ModbusConnectionError):
         return LinkProblem("connection_closed", where)
     if isinstance(err, TimeoutError | MeterLost):
-        return LinkProblem("no_answer_network" if network else "no_answer", where)
+        return LinkProblem(_no_answer(link), where)
     return LinkProblem("cannot_connect", {**where, "error": _innermost_text(chain)})
+
+
+def _never_opened(link: LinkSettings | None) -> str:
+    """What it may mean that a link neither opened nor failed to."""
+    match link:
+        case SerialLink(device=device) if device.startswith("rfc2217:"):
+            return "rfc2217_not_opening"
+        case SerialLink():
+            return "port_not_opening"
+        case TlsLink():
+            return "tls_not_opening"
+        case _:
+            return "host_unreachable"
+
+
+def _no_answer(link: LinkSettings | None) -> str:
+    """What it may mean that nothing comes over an open link."""
+    match link:
+        case SerialLink():
+            return "no_answer"
+        case UdpLink():
+            return "no_answer_udp"
+        case _:
+            return "no_answer_network"
 
 
 def _chain(err: BaseException) -> Iterator[BaseException]:

@@ -351,6 +351,15 @@ async def test_every_reason_has_words_in_which_every_gap_is_filled(hass: HomeAss
             TimeoutError(),
             RuntimeError("x"),
         )
+    ] + [
+        link_problem(hass, err, other)
+        for err in (_raised(TimeoutError()), TimeoutError())
+        for other in (
+            SerialLink(device="rfc2217://bridge:2217"),
+            TcpLink(host="bridge"),
+            TlsLink(host="bridge"),
+            UdpLink(host="bridge"),
+        )
     ]
     texts = await async_get_translations(
         hass, "en", "exceptions", {"energy_meter"}, config_flow=True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future
 import contextlib
 from dataclasses import dataclass, field
+from pathlib import Path
 import threading
 import time
 from types import TracebackType
@@ -22,12 +23,13 @@ from pymodbus.framer import FramerType
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.mei_message import ReadDeviceInformationRequest, ReadDeviceInformationResponse
 from pymodbus.pdu.other_message import ReportDeviceIdRequest, ReportDeviceIdResponse
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 
 from custom_components.energy_meter.sources.modbus.codec import RegisterImage, encode
 from custom_components.energy_meter.sources.modbus.profile import Profile, Register, Span, Table
 
 type Registers = dict[int, int]
+type _Server = ModbusSerialServer | ModbusTcpServer | ModbusUdpServer
 
 _TABLE_OF_FUNCTION: Mapping[int, Table] = {
     1: Table.COIL,
@@ -279,7 +281,7 @@ class MeterServer:
         self._units = _Units(self.meters)
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="meter-server", daemon=True)
-        self._servers: list[ModbusSerialServer | ModbusTcpServer] = []
+        self._servers: list[_Server] = []
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -328,7 +330,7 @@ class MeterServer:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _serve(self, server: ModbusSerialServer | ModbusTcpServer) -> None:
+    async def _serve(self, server: _Server) -> None:
         # `custom_pdu` reaches functions, not the sub-functions of function 43.
         server.decoder.pdu_sub_table = {
             **DecodePDU.pdu_sub_table,
@@ -362,15 +364,52 @@ class MeterServer:
         """Answer Modbus TCP (or, with `FramerType.RTU`, RTU over TCP) on 127.0.0.1; return the port."""
 
         async def start() -> int:
-            server = ModbusTcpServer(
+            return await self._listen(
+                ModbusTcpServer(
+                    self._units,
+                    framer=framer,
+                    address=("127.0.0.1", port),
+                    ignore_missing_devices=True,
+                    custom_pdu=[_ReportServerId, _ReadDeviceIdentification],
+                )
+            )
+
+        return self._call(start())
+
+    def serve_tls(self, certificate: Path, key: Path, *, port: int = 0) -> int:
+        """Answer Modbus TCP Security on 127.0.0.1 with this certificate; return the port."""
+
+        async def start() -> int:
+            return await self._listen(
+                ModbusTlsServer(
+                    self._units,
+                    address=("127.0.0.1", port),
+                    certfile=str(certificate),
+                    keyfile=str(key),
+                    ignore_missing_devices=True,
+                    custom_pdu=[_ReportServerId, _ReadDeviceIdentification],
+                )
+            )
+
+        return self._call(start())
+
+    async def _listen(self, server: ModbusTcpServer) -> int:
+        await self._serve(server)
+        listener = cast("asyncio.Server", server.transport)
+        return cast("int", listener.sockets[0].getsockname()[1])
+
+    def serve_udp(self, *, port: int = 0) -> int:
+        """Answer Modbus in UDP datagrams on 127.0.0.1; return the port."""
+
+        async def start() -> int:
+            server = ModbusUdpServer(
                 self._units,
-                framer=framer,
                 address=("127.0.0.1", port),
                 ignore_missing_devices=True,
                 custom_pdu=[_ReportServerId, _ReadDeviceIdentification],
             )
             await self._serve(server)
-            listener = cast("asyncio.Server", server.transport)
-            return cast("int", listener.sockets[0].getsockname()[1])
+            endpoint = cast("asyncio.DatagramTransport", server.transport)
+            return cast("int", endpoint.get_extra_info("sockname")[1])
 
         return self._call(start())

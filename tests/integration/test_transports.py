@@ -1,0 +1,193 @@
+"""A meter read, lost and found again over each kind of link that only some houses have.
+
+Serial ports, RTU over TCP and Modbus TCP are what most other tests run on. Here every counterpart is one that
+others wrote: pymodbus's servers on sockets, pyserial's RFC 2217 server in front of a pseudo terminal.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import tmodbus
+
+from custom_components.energy_meter.const import DOMAIN
+from custom_components.energy_meter.flows import line as flow_line
+from tests.integration.flow_support import NETWORK_ADVANCED, Flow, sdm120, unloaded
+from tests.integration.runtime_support import SDM120, show, shows, state, subentry
+from tests.support.far_ends import FarEnd, serial_server, tls_gateway, udp_gateway
+from tests.support.meters import Meter, MeterServer
+from tests.support.wire import rtu_over_tcp_line
+
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+type Opener = Callable[[Meter, Path], AbstractContextManager[FarEnd]]
+
+LINKS: Mapping[str, Opener] = {
+    "Modbus UDP": lambda meter, _directory: udp_gateway(meter),
+    "Modbus TLS": tls_gateway,
+    "RFC 2217": lambda meter, _directory: serial_server(meter),
+}
+
+
+@pytest.fixture
+def device() -> Meter:
+    """The meter that all links are tried with."""
+    return sdm120(7, serial_number=4711)
+
+
+@pytest.fixture(params=LINKS, ids=lambda name: name.replace(" ", "_"))
+def far_end(request: pytest.FixtureRequest, device: Meter, tmp_path: Path) -> Iterator[FarEnd]:
+    """Each link's other end in turn, with the meter behind it."""
+    with LINKS[request.param](device, tmp_path) as far_end:
+        yield far_end
+
+
+@asynccontextmanager
+async def _running(hass: HomeAssistant, far_end: FarEnd) -> AsyncIterator[MockConfigEntry]:
+    entry = MockConfigEntry(
+        domain=DOMAIN, title="Cellar", data=dict(far_end.data), subentries_data=[subentry(7)]
+    )
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    try:
+        yield entry
+    finally:
+        await hass.config_entries.async_unload(entry.entry_id)
+        await hass.async_block_till_done()
+
+
+async def test_values_come_right_and_a_link_that_was_lost_comes_back(
+    hass: HomeAssistant, device: Meter, far_end: FarEnd
+) -> None:
+    async with _running(hass, far_end):
+        await shows(hass, "voltage", "231.2", "meter_7")
+        await shows(hass, "power", "512.0", "meter_7")
+        await shows(hass, "energy_import", "1234.5", "meter_7")
+        far_end.unplug()
+        await shows(hass, "power", "unavailable", "meter_7")
+        assert state(hass, "energy_import", "meter_7").state == "1234.5"
+        show(device, SDM120, {"power": -700.0, "energy_import": 1234.6})
+        far_end.plug()
+        await shows(hass, "power", "-700.0", "meter_7")
+        await shows(hass, "energy_import", "1234.6", "meter_7")
+
+
+async def test_a_user_sets_it_up_and_sees_live_values(hass: HomeAssistant, far_end: FarEnd) -> None:
+    async with unloaded(hass):
+        flow = await Flow.user(hass)
+        await flow.choose(far_end.menu)
+        await flow.fill(**far_end.form)
+        assert flow.step == "meters", flow.result
+        await flow.choose("known_meter")
+        await flow.fill(profile=SDM120)
+        await flow.fill(**flow.prefilled() | {"unit_id": 7})
+        assert flow.step == "meter", flow.result
+        assert "231.2 V" in flow.placeholders["live"]
+        assert "4711" in flow.placeholders["where"]
+        await flow.fill(**flow.prefilled())
+        assert flow.kind is FlowResultType.CREATE_ENTRY
+        entry = flow.result["result"]
+        assert entry.data == far_end.data
+        await shows(hass, "voltage", "231.2", "eastron_4711")
+
+
+async def _offered(hass: HomeAssistant, menu: str, **fields: Any) -> Flow:
+    """What a user is told who gives a link that does not work."""
+    flow = await Flow.user(hass)
+    await flow.choose(menu)
+    return await flow.fill(**fields)
+
+
+def _network(protocol: str, port: int, **advanced: Any) -> dict[str, Any]:
+    return {
+        "host": "127.0.0.1",
+        "protocol": protocol,
+        "port": port,
+        "advanced": NETWORK_ADVANCED | advanced,
+    }
+
+
+async def test_an_address_where_nobody_listens_cannot_be_told_from_silence_over_udp(
+    hass: HomeAssistant, device: Meter
+) -> None:
+    with udp_gateway(device) as gateway:
+        gateway.unplug()
+        flow = await _offered(hass, "network", **_network("udp", gateway.port))
+        await flow.choose("known_meter")
+        await flow.fill(profile=SDM120)
+        await flow.fill(unit_id=7)
+        assert flow.errors == {"base": "no_answer_udp"}
+        gateway.plug()
+        await flow.fill(unit_id=7)
+        assert flow.step == "meter", flow.result
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_unless_the_user_says_so(
+    hass: HomeAssistant, device: Meter, tmp_path: Path
+) -> None:
+    with tls_gateway(device, tmp_path) as gateway:
+        flow = await _offered(hass, "network", **_network("tls", gateway.port))
+        assert flow.errors == {"base": "invalid_certificate"}
+        assert "self-signed" in flow.placeholders["error"]
+        await flow.fill(**_network("tls", gateway.port, verify_ssl=False))
+        assert flow.step == "meters"
+
+
+async def test_a_certificate_that_the_machine_trusts_is_good_for_its_own_host_only(
+    hass: HomeAssistant, device: Meter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tls_gateway(device, tmp_path) as gateway:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        flow = await _offered(
+            hass, "network", **_network("tls", gateway.port) | {"host": "localhost"}
+        )
+        assert flow.errors == {"base": "invalid_certificate"}
+        assert "localhost" in flow.placeholders["error"]
+        await flow.fill(**_network("tls", gateway.port))
+        assert flow.step == "meters"
+
+
+async def test_a_gateway_with_tls_and_one_without_are_not_taken_for_each_other(
+    hass: HomeAssistant, device: Meter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A server without TLS takes the greeting for a request that never ends; the library waits ten seconds.
+    hurried = partial(tmodbus.create_async_tcp_client, connect_timeout=0.5)
+    monkeypatch.setattr("modbus_connection.tmodbus.create_async_tcp_client", hurried)
+    with MeterServer([device]) as server, tls_gateway(device, tmp_path) as gateway:
+        plain = server.serve_tcp()
+        flow = await _offered(hass, "network", **_network("tls", plain))
+        assert flow.errors == {"base": "tls_not_opening"}
+        await flow.fill(**_network("tcp", gateway.port))
+        assert flow.errors == {"base": "connection_closed"}
+        await flow.fill(**_network("tcp", plain))
+        assert flow.step == "meters"
+
+
+async def test_a_port_server_without_all_of_rfc_2217_can_be_used_as_a_plain_bridge(
+    hass: HomeAssistant, device: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One only passes bytes on; the other negotiates, but leaves out answers that are waited for."""
+    monkeypatch.setattr(flow_line, "LINK_TIMEOUT_CEILING", 0.5)
+    async with rtu_over_tcp_line([device]) as line:
+        with serial_server(device, confirms_masks=False) as curt:
+            for url in (f"rfc2217://127.0.0.1:{line.port}", curt.url):
+                flow = await _offered(hass, "serial", device=url)
+                assert flow.errors == {"base": "rfc2217_not_opening"}
+        flow = await _offered(hass, "network", **_network("rtu_over_tcp", line.port))
+        assert flow.step == "meters"
+
+
+async def test_a_port_server_that_is_off_is_named(hass: HomeAssistant, device: Meter) -> None:
+    with serial_server(device) as port:
+        port.unplug()
+        flow = await _offered(hass, "serial", **port.form)
+        assert flow.errors == {"base": "connection_refused"}
+        port.plug()
+        await flow.fill(**port.form)
+        assert flow.step == "meters"

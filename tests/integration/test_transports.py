@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+import termios
 from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from serialx.platforms import serial_posix
 import tmodbus
 
 from custom_components.energy_meter.const import DOMAIN
@@ -22,7 +24,7 @@ from tests.integration.flow_support import NETWORK_ADVANCED, Flow, sdm120, unloa
 from tests.integration.runtime_support import SDM120, show, shows, state, subentry
 from tests.support.far_ends import FarEnd, serial_server, tls_gateway, udp_gateway
 from tests.support.meters import Meter, MeterServer
-from tests.support.wire import rtu_over_tcp_line
+from tests.support.wire import rtu_line, rtu_over_tcp_line
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
@@ -49,14 +51,14 @@ def far_end(request: pytest.FixtureRequest, device: Meter, tmp_path: Path) -> It
 
 
 @asynccontextmanager
-async def _running(hass: HomeAssistant, far_end: FarEnd) -> AsyncIterator[MockConfigEntry]:
+async def _running(hass: HomeAssistant, data: Mapping[str, Any]) -> AsyncIterator[None]:
     entry = MockConfigEntry(
-        domain=DOMAIN, title="Cellar", data=dict(far_end.data), subentries_data=[subentry(7)]
+        domain=DOMAIN, title="Cellar", data=dict(data), subentries_data=[subentry(7)]
     )
     entry.add_to_hass(hass)
     assert await hass.config_entries.async_setup(entry.entry_id)
     try:
-        yield entry
+        yield
     finally:
         await hass.config_entries.async_unload(entry.entry_id)
         await hass.async_block_till_done()
@@ -65,7 +67,7 @@ async def _running(hass: HomeAssistant, far_end: FarEnd) -> AsyncIterator[MockCo
 async def test_values_come_right_and_a_link_that_was_lost_comes_back(
     hass: HomeAssistant, device: Meter, far_end: FarEnd
 ) -> None:
-    async with _running(hass, far_end):
+    async with _running(hass, far_end.data):
         await shows(hass, "voltage", "231.2", "meter_7")
         await shows(hass, "power", "512.0", "meter_7")
         await shows(hass, "energy_import", "1234.5", "meter_7")
@@ -191,3 +193,52 @@ async def test_a_port_server_that_is_off_is_named(hass: HomeAssistant, device: M
         port.plug()
         await flow.fill(**port.form)
         assert flow.step == "meters"
+
+
+FRAMES = ["8N1", "8E1", "8O1", "8N2", "7E1", "7O2"]
+
+
+def _serial(device: str, baudrate: int, frame: str) -> dict[str, Any]:
+    return {
+        "transport": "serial",
+        "device": device,
+        "baudrate": baudrate,
+        "bytesize": int(frame[0]),
+        "parity": frame[1],
+        "stopbits": int(frame[2]),
+    }
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+async def test_line_settings_reach_a_port_over_the_network(
+    hass: HomeAssistant, device: Meter, frame: str
+) -> None:
+    """RFC 2217 sends them to the server, which is asked what it was told."""
+    with serial_server(device) as port:
+        async with _running(hass, _serial(port.url, 1200, frame)):
+            await shows(hass, "voltage", "231.2", "meter_7")
+            assert port.server.settings == (1200, int(frame[0]), frame[1], int(frame[2]))
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+async def test_line_settings_reach_a_port_of_this_machine(
+    hass: HomeAssistant, device: Meter, frame: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pseudo terminal keeps speed and stop bits; it drops parity and data bits, so what it is given is seen."""
+    given: list[Any] = []
+
+    def see(descriptor: int, when: int, attributes: Any) -> None:
+        given.append(attributes)
+        termios.tcsetattr(descriptor, when, attributes)
+
+    monkeypatch.setattr(serial_posix, "tcsetattr", see)
+    async with rtu_line([device]) as line, _running(hass, _serial(line.path, 1200, frame)):
+        await shows(hass, "voltage", "231.2", "meter_7")
+        assert isinstance(line._client, int)
+        _, _, kept, _, speed_in, speed_out, _ = termios.tcgetattr(line._client)
+    flags = given[-1][2]
+    assert flags & termios.CSIZE == {"7": termios.CS7, "8": termios.CS8}[frame[0]]
+    assert bool(flags & termios.PARENB) == (frame[1] != "N")
+    assert bool(flags & termios.PARODD) == (frame[1] == "O")
+    assert bool(flags & termios.CSTOPB) == bool(kept & termios.CSTOPB) == (frame[2] == "2")
+    assert speed_in == speed_out == termios.B1200

@@ -92,10 +92,11 @@ class SerialServer:
 
     def _serve(self, client: socket.socket) -> None:
         connection = _Connection(client)
-        with serial.Serial(self._device, timeout=_POLL) as port, client:
-            manager = self._manager(_QuietPins(port), connection)
+        with serial.Serial(self._device, timeout=_POLL) as device, client:
+            port = _Port(device)
+            manager = self._manager(port, connection)
             reader = threading.Thread(
-                target=self._carry, args=(port, manager, connection), name="rfc2217", daemon=True
+                target=self._carry, args=(device, manager, connection), name="rfc2217", daemon=True
             )
             reader.start()
             try:
@@ -148,18 +149,21 @@ class _Connection:
             self._client.sendall(data)
 
 
-class _QuietPins:
-    """A serial port without modem lines, which a pseudo terminal refuses to be asked for."""
+class _Port:
+    """A serial port for pyserial's manager, with what a pseudo terminal lacks only kept in mind."""
 
-    cts = dsr = ri = cd = False
+    _LACKING = {"cts", "dsr", "ri", "cd", "dtr", "rts", "bytesize", "parity"}
 
     def __init__(self, port: serial.Serial) -> None:
-        object.__setattr__(self, "_port", port)
+        self.__dict__.update(
+            _port=port, cts=False, dsr=False, ri=False, cd=False, bytesize=8, parity="N"
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # DTR and RTS are modem lines too.
-        if name not in ("dtr", "rts"):
+        if name in self._LACKING:
+            self.__dict__[name] = value
+        else:
             setattr(self._port, name, value)

@@ -12,15 +12,15 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.typing import ConfigType
 
 from .connection import async_link
-from .const import CONF_IDENTITY, CONF_UNIT_ID, DOMAIN, SUBENTRY_METER
+from .const import CONF_IDENTITY, CONF_UNIT_ID, DOMAIN
 from .issues import async_clear_all
 from .profiles import async_check_profiles
-from .runtime import (
-    DATA_LIBRARY,
+from .runtime import DATA_LIBRARY, LineRuntime
+from .runtime_base import (
     EnergyMeterConfigEntry,
-    LineRuntime,
     async_forget_meter,
     configured_identities,
+    meter_subentries,
 )
 from .services import async_setup_services
 from .sources.modbus.library import ProfileLibrary
@@ -81,10 +81,11 @@ async def async_unload_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
 async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:
     """Leave nothing of a line and its meters, except of those that moved to another line."""
     elsewhere = configured_identities(hass, besides=entry.entry_id)
-    for subentry in entry.get_subentries_of_type(SUBENTRY_METER):
+    for subentry in meter_subentries(entry):
         if (identity := subentry.data[CONF_IDENTITY]) not in elsewhere:
             await async_forget_meter(hass, identity)
-        async_clear_all(hass, f"{entry.entry_id}_{subentry.data[CONF_UNIT_ID]}")
+        if CONF_UNIT_ID in subentry.data:
+            async_clear_all(hass, f"{entry.entry_id}_{subentry.data[CONF_UNIT_ID]}")
     async_clear_all(hass, entry.entry_id)
 
 
@@ -93,7 +94,7 @@ async def async_remove_config_entry_device(
 ) -> bool:
     """Let a device be deleted that is neither the line nor one of its meters."""
     present = {entry.entry_id} | {
-        subentry.data[CONF_IDENTITY] for subentry in entry.get_subentries_of_type(SUBENTRY_METER)
+        subentry.data[CONF_IDENTITY] for subentry in meter_subentries(entry)
     }
     return not any(domain == DOMAIN and known in present for domain, known in device.identifiers)
 

@@ -8,7 +8,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .control import ControlEntity, async_add_controls
 from .model import ControlKind
-from .runtime import EnergyMeterConfigEntry
+from .runtime_base import EnergyMeterConfigEntry
 
 PARALLEL_UPDATES = 0
 

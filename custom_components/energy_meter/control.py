@@ -10,7 +10,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import MeterCoordinator
 from .entity import MeterEntity
 from .model import CONTROL_KEYS, Control, ControlKind, Value
-from .runtime import LineRuntime
+from .runtime_base import EntryRuntime
 
 
 class ControlEntity(MeterEntity):
@@ -20,7 +20,7 @@ class ControlEntity(MeterEntity):
     somebody looks for them.
     """
 
-    def __init__(self, runtime: LineRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
         """Offer this control."""
         super().__init__(meter, control.key)
         self.runtime = runtime
@@ -72,10 +72,10 @@ class SettingEntity(ControlEntity):
 
 @callback
 def async_add_controls(
-    runtime: LineRuntime,
+    runtime: EntryRuntime,
     async_add_entities: AddConfigEntryEntitiesCallback,
     kind: ControlKind,
-    make: Callable[[LineRuntime, MeterCoordinator, Control], ControlEntity],
+    make: Callable[[EntryRuntime, MeterCoordinator, Control], ControlEntity],
 ) -> None:
     """Add the controls of a kind of every meter that there is or will be."""
 

@@ -14,7 +14,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
 from .const import CONF_AREA, CONF_IDENTITY, CONF_INSIDE, CONF_SERIAL_NUMBER, DOMAIN, SUBENTRY_METER
-from .runtime import EnergyMeterConfigEntry, LineRuntime
+from .runtime import LineRuntime
+from .runtime_base import EnergyMeterConfigEntry
 from .sources.modbus.codec import RegisterImage
 from .sources.modbus.profile import Profile, Span, Table
 
@@ -39,6 +40,7 @@ async def async_get_config_entry_diagnostics(
 ) -> dict[str, Any]:
     """Return everything about a line and its meters."""
     runtime = entry.runtime_data
+    assert isinstance(runtime, LineRuntime)
     return {
         "line": _line(runtime),
         "meters": [
@@ -52,6 +54,7 @@ async def async_get_device_diagnostics(
 ) -> dict[str, Any]:
     """Return everything about one meter and what it shares with others; the whole for the line's device."""
     runtime = entry.runtime_data
+    assert isinstance(runtime, LineRuntime)
     for subentry in entry.get_subentries_of_type(SUBENTRY_METER):
         if (DOMAIN, subentry.data[CONF_IDENTITY]) in device.identifiers:
             return {"line": _line(runtime), "meters": [_meter(runtime, subentry)]}

@@ -8,7 +8,7 @@ from homeassistant.helpers.entity import Entity
 
 from .const import DOMAIN
 from .coordinator import MeterCoordinator
-from .runtime import LineRuntime
+from .runtime_base import EntryRuntime
 
 
 class MeterEntity(Entity):
@@ -51,7 +51,7 @@ class LineEntity(Entity):
     _attr_has_entity_name = True
     _attr_should_poll = False
 
-    def __init__(self, runtime: LineRuntime, key: str) -> None:
+    def __init__(self, runtime: EntryRuntime, key: str) -> None:
         """Belong to a line; `key` tells the line's entities apart."""
         self.runtime = runtime
         self._attr_unique_id = f"{runtime.entry.entry_id}_{key}"

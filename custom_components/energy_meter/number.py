@@ -9,7 +9,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .control import SettingEntity, async_add_controls
 from .coordinator import MeterCoordinator
 from .model import Control, ControlKind
-from .runtime import EnergyMeterConfigEntry, LineRuntime
+from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 
 PARALLEL_UPDATES = 0
 
@@ -19,7 +19,7 @@ class MeterNumber(SettingEntity, NumberEntity):
 
     _attr_mode = NumberMode.BOX
 
-    def __init__(self, runtime: LineRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
         """Offer this control."""
         super().__init__(runtime, meter, control)
         self._attr_native_unit_of_measurement = control.unit

@@ -5,7 +5,8 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
 from .issues import Issue, async_clear, async_raise
-from .runtime import DATA_LIBRARY, EnergyMeterConfigEntry
+from .runtime import DATA_LIBRARY, LineRuntime
+from .runtime_base import EnergyMeterConfigEntry
 from .sources.modbus.profile_loader import Problem
 
 DATA_BROKEN: HassKey[set[str]] = HassKey(f"{DOMAIN}_broken_profiles")
@@ -37,4 +38,5 @@ async def async_check_profiles(hass: HomeAssistant) -> None:
         )
     entry: EnergyMeterConfigEntry
     for entry in hass.config_entries.async_loaded_entries(DOMAIN):
-        await entry.runtime_data.async_retry_missing()
+        if isinstance(runtime := entry.runtime_data, LineRuntime):
+            await runtime.async_retry_missing()

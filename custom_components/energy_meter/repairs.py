@@ -17,7 +17,7 @@ from .coordinator import MeterCoordinator
 from .issues import Issue
 from .metering import CounterAnswer
 from .profiles import async_check_profiles
-from .runtime import LineRuntime, async_find_meter
+from .runtime_base import EntryRuntime, async_find_meter
 from .sources.modbus.link import SerialSettings, link_from_data
 
 
@@ -35,7 +35,7 @@ class _Fix(RepairsFlow):
         issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
         return issue.translation_placeholders if issue else None
 
-    def find(self) -> tuple[LineRuntime, MeterCoordinator] | None:
+    def find(self) -> tuple[EntryRuntime, MeterCoordinator] | None:
         """The meter that it is about, if its line is running."""
         return async_find_meter(self.hass, self.subject)
 
@@ -67,7 +67,7 @@ class _Fix(RepairsFlow):
         self.hass.loop.call_soon(self.hass.config_entries.async_schedule_reload, entry.entry_id)
         return self.done()
 
-    def about(self, act: Callable[[LineRuntime, MeterCoordinator], None]) -> RepairsFlowResult:
+    def about(self, act: Callable[[EntryRuntime, MeterCoordinator], None]) -> RepairsFlowResult:
         """Do something about the meter; settled then."""
         found = self.find()
         if found is None:
@@ -146,7 +146,7 @@ class LookAgainFix(_ConfirmFix):
         if found is not None:
             found[1].async_looked_after()
         elif entry is not None and entry.state is ConfigEntryState.LOADED:
-            entry.runtime_data.watch.forget()
+            entry.runtime_data.async_look_again()
         return self.done()
 
 
@@ -163,7 +163,7 @@ class WrongMeterFix(_Fix):
         """It replaces the old meter; the totals go on."""
         serial_number = (self.data or {}).get("found") or None
 
-        def accept(runtime: LineRuntime, meter: MeterCoordinator) -> None:
+        def accept(runtime: EntryRuntime, meter: MeterCoordinator) -> None:
             data = {**meter.subentry.data}
             data.pop(CONF_SERIAL_NUMBER, None)
             if serial_number is not None:
@@ -191,7 +191,7 @@ class ReversedFix(_Fix):
     ) -> RepairsFlowResult:
         """Exchange import and export from now on."""
 
-        def invert(runtime: LineRuntime, meter: MeterCoordinator) -> None:
+        def invert(runtime: EntryRuntime, meter: MeterCoordinator) -> None:
             data = meter.subentry.data
             self.hass.config_entries.async_update_subentry(
                 runtime.entry,

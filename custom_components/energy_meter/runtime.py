@@ -1,27 +1,24 @@
 """One entry at run time: the line, its meters, and how both follow the configuration."""
 
 import asyncio
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 import logging
-from typing import Any, Final
+from typing import Final, override
 
 from homeassistant.components.modbus import async_get_unit
 from homeassistant.components.modbus.connection import async_get_connection_info
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
-from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util.hass_dict import HassKey
 from modbus_connection import ModbusError, ModbusUnit
 
 from .connection import async_port_present
 from .const import (
-    CONF_AREA,
     CONF_BASE_ADDRESS,
     CONF_COUNTER_INTERVAL,
     CONF_FAST_INTERVAL,
@@ -41,10 +38,11 @@ from .const import (
     TRANSPORT_SIMULATED,
 )
 from .coordinator import NO_HEALTH, MeterCoordinator
-from .energy_dashboard import async_apply, async_withdraw
-from .issues import Issue, IssueData, async_clear, async_clear_all, async_raise
+from .energy_dashboard import async_apply
+from .issues import Issue, IssueData, async_clear, async_raise
 from .line_watch import LineWatch
-from .model import QUANTITIES, MeterShape, Value
+from .model import Value
+from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .sources.base import LinkHealth, SourceError
 from .sources.modbus.access import read_span
 from .sources.modbus.controls import LINE_SETTINGS, UNIT_ID
@@ -55,7 +53,6 @@ from .sources.modbus.meter import MeterConfig
 from .sources.modbus.profile import Profile
 from .sources.modbus.profile_loader import ProfileError
 from .sources.modbus.shape import shape_of
-from .store import DATA_STORE
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -71,37 +68,26 @@ _UNCONFIRMED: Final = frozenset({"control_no_answer", "control_mismatch"})
 
 DATA_LIBRARY: HassKey[ProfileLibrary] = HassKey(f"{DOMAIN}_library")
 
-type EnergyMeterConfigEntry = ConfigEntry[LineRuntime]
 
-_SHAPE: Final = (CONF_PROFILE, CONF_VARIANT, CONF_IDENTITY)
-"""What decides which entities a meter has; after any other change it keeps those it has."""
-
-
-class LineRuntime:
+class LineRuntime(EntryRuntime):
     """A line and its meters, from the entry's set-up to its unloading."""
+
+    subentry_type = SUBENTRY_METER
+    deciding = (CONF_PROFILE, CONF_VARIANT, CONF_IDENTITY)
 
     def __init__(
         self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, link: LinkSettings
     ) -> None:
         """Take the entry and the link that it stands for; nothing is opened before `async_start`."""
-        self.hass = hass
-        self.entry = entry
+        super().__init__(hass, entry)
         self.link = link
-        self.meters: dict[str, MeterCoordinator] = {}
-        """By subentry id."""
         self._families: dict[str, Profile] = {}
         """The profile that each meter of `meters` is read by, as the line takes it."""
         self.profiles: dict[str, Profile] = {}
         """The same with the meter's variant arranged."""
         self.line = ModbusLine(self._unit, link.timing(), self.is_sole_user)
-        self.store = hass.data[DATA_STORE]
         self._library = hass.data[DATA_LIBRARY]
-        self._data: Mapping[str, Any] = dict(entry.data)
-        self._known: dict[str, tuple[dict[str, Any], str]] = {}
-        """What each subentry was when it was last taken up."""
         self._units: dict[int, ModbusUnit] = {}
-        self._on_meter: list[Callable[[MeterCoordinator], None]] = []
-        self._on_health: set[Callable[[], None]] = set()
         self._configs: dict[str, MeterConfig] = {}
         """What the line was last told about each meter."""
         self._changed: set[str] = set()
@@ -114,15 +100,16 @@ class LineRuntime:
         self._settings_at = 0.0
         self._settings_due = False
         self._started = False
-        self._lock = asyncio.Lock()
 
     # Life
 
+    @override
     async def async_prepare(self) -> None:
         """Make the devices and the meters; what they are read for is known once there are entities."""
-        self._register_line()
+        self.register_device()
         await self._async_sync()
 
+    @override
     async def async_start(self) -> None:
         """Begin to read what the entities that are there by now want."""
         self._started = True
@@ -137,6 +124,7 @@ class LineRuntime:
             )
         )
 
+    @override
     async def async_stop(self) -> None:
         """End everything; what is worth keeping goes to the store."""
         if self._flush_handle is not None:
@@ -153,41 +141,7 @@ class LineRuntime:
 
     # The configuration
 
-    async def async_update(self) -> None:
-        """Follow a change of the entry: meters come, go and change without touching the others."""
-        if dict(self.entry.data) != self._data:
-            self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
-            return
-        self._register_line()
-        await self._async_sync()
-
-    async def _async_sync(self) -> None:
-        async with self._lock:
-            present = {
-                subentry.subentry_id: subentry
-                for subentry in self.entry.get_subentries_of_type(SUBENTRY_METER)
-            }
-            for subentry_id in self._known.keys() - present.keys():
-                data, _title = self._known.pop(subentry_id)
-                await self._async_remove(subentry_id, data[CONF_IDENTITY])
-            for subentry in present.values():
-                now = (dict(subentry.data), subentry.title)
-                before = self._known.get(subentry.subentry_id)
-                if before == now:
-                    continue
-                self._known[subentry.subentry_id] = now
-                meter = self.meters.get(subentry.subentry_id)
-                if before is None or meter is None:
-                    await self._async_add(subentry)
-                elif any(before[0].get(key) != now[0].get(key) for key in _SHAPE):
-                    await self._async_retire(meter)
-                    await self._async_add(subentry)
-                else:
-                    self._register_meter(subentry, meter.shape)
-                    meter.async_reconfigure()
-                    self._meter_changed(meter)
-            self._look_for_duplicates()
-
+    @override
     async def _async_add(self, subentry: ConfigSubentry) -> None:
         identity = subentry.data[CONF_IDENTITY]
         family = await self._async_profile(subentry)
@@ -203,17 +157,10 @@ class LineRuntime:
             on_changed=self._meter_changed,
             read_soon=lambda meter, rate: self.line.read_soon(meter.identity, rate),
         )
-        self.meters[subentry.subentry_id] = meter
         self._families[subentry.subentry_id] = family
         self.profiles[subentry.subentry_id] = profile
-        self.store.async_attach(identity, lambda: self._refresh_record(meter))
         meter.async_subscribe_presence(self.async_read_settings_soon)
-        meter.async_review_questions()
-        self._register_meter(subentry, meter.shape)
-        self._forget_old_entities(meter)
-        for add in self._on_meter:
-            add(meter)
-        self._meter_changed(meter)
+        self._take_up(meter, lambda: self._refresh_record(meter))
 
     async def _async_profile(self, subentry: ConfigSubentry) -> Profile | None:
         """The profile of a meter's family; an issue if it cannot be used."""
@@ -238,24 +185,13 @@ class LineRuntime:
         async_clear(self.hass, Issue.PROFILE_MISSING, identity)
         return profile
 
-    async def _async_retire(self, meter: MeterCoordinator) -> None:
-        """Take a meter off the line, and its entities out of Home Assistant; the registry keeps them."""
-        for known in (self.meters, self._families, self.profiles):
+    @override
+    def _taken_down(self, meter: MeterCoordinator) -> None:
+        for known in (self._families, self.profiles):
             known.pop(meter.subentry_id, None)
         self._changed.discard(meter.subentry_id)
         if self._configs.pop(meter.subentry_id, None) is not None:
-            self.store.async_detach(meter.identity)
             self.line.remove_meter(meter.identity)
-        for entity in tuple(meter.entities):
-            await entity.async_remove()
-
-    async def _async_remove(self, subentry_id: str, identity: str) -> None:
-        """A meter was removed by the user: nothing of it stays, unless it moved to another line."""
-        meter = self.meters.get(subentry_id)
-        if meter is not None:
-            await self._async_retire(meter)
-        if identity not in configured_identities(self.hass):
-            await async_forget_meter(self.hass, identity)
 
     async def async_retry_missing(self) -> None:
         """Try the meters whose profile could not be used."""
@@ -263,6 +199,10 @@ class LineRuntime:
             for subentry_id in self._known.keys() - self.meters.keys():
                 del self._known[subentry_id]
             await self._async_sync()
+
+    @override
+    def _synced(self) -> None:
+        self._look_for_duplicates()
 
     def _look_for_duplicates(self) -> None:
         """Two meters at one address cannot both be right."""
@@ -292,14 +232,8 @@ class LineRuntime:
 
     # Devices and entities
 
-    @callback
-    def async_on_meter(self, add: Callable[[MeterCoordinator], None]) -> None:
-        """Call `add` for every meter that is there, and for every one that comes."""
-        self._on_meter.append(add)
-        for meter in self.meters.values():
-            add(meter)
-
-    def _register_line(self) -> None:
+    @override
+    def register_device(self) -> None:
         # The simulated line's address means nothing to anybody, and is another one at every start.
         simulated = self.entry.data[CONF_TRANSPORT] == TRANSPORT_SIMULATED
         dr.async_get(self.hass).async_get_or_create(
@@ -310,45 +244,9 @@ class LineRuntime:
             entry_type=dr.DeviceEntryType.SERVICE,
         )
 
-    def _register_meter(self, subentry: ConfigSubentry, shape: MeterShape) -> None:
-        devices = dr.async_get(self.hass)
-        line = devices.async_get_device_by_identifier(
-            (DOMAIN, self.entry.entry_id), self.entry.entry_id
-        )
-        identifier = (DOMAIN, subentry.data[CONF_IDENTITY])
-        known = devices.async_get_device_by_identifier(identifier, self.entry.entry_id)
-        device = devices.async_get_or_create(
-            config_entry_id=self.entry.entry_id,
-            config_subentry_id=subentry.subentry_id,
-            identifiers={identifier},
-            name=subentry.title,
-            manufacturer=shape.manufacturer,
-            model=shape.model,
-            serial_number=subentry.data.get(CONF_SERIAL_NUMBER),
-            via_device_id=line.id if line else None,
-        )
-        area = subentry.data.get(CONF_AREA)
-        if known is None and area is not None and device.area_id is None:
-            devices.async_update_device(device.id, area_id=area)
-
-    def _forget_old_entities(self, meter: MeterCoordinator) -> None:
-        """Drop entities of quantities and controls that the meter's profile does not have any more."""
-        registry = er.async_get(self.hass)
-        provided = set(meter.pipeline.provided)
-        controls = {control.key for control in meter.shape.controls}
-        for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
-            if entity.config_subentry_id != meter.subentry_id:
-                continue
-            key = entity.unique_id.removeprefix(f"{meter.identity}_")
-            if entity.domain == Platform.SENSOR:
-                gone = key in QUANTITIES and key not in provided
-            else:
-                gone = key not in controls
-            if gone:
-                registry.async_remove(entity.entity_id)
-
     # What the line is told
 
+    @override
     def _meter_changed(self, meter: MeterCoordinator) -> None:
         """Tell the line soon what has changed about a meter."""
         self._changed.add(meter.subentry_id)
@@ -417,6 +315,7 @@ class LineRuntime:
 
     # Controls
 
+    @override
     async def async_command(self, meter: MeterCoordinator, control: str, value: Value) -> None:
         """Carry out a control and take what the meter reads back.
 
@@ -468,16 +367,8 @@ class LineRuntime:
         )
         meter.async_setting(UNIT_ID, new)
 
-    def _error(
-        self, meter: MeterCoordinator, key: str, placeholders: Mapping[str, str]
-    ) -> HomeAssistantError:
-        return HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key=key,
-            translation_placeholders={"name": meter.name, **placeholders},
-        )
-
     @callback
+    @override
     def async_read_settings_soon(self) -> None:
         """Read what controls are set to; one after the other, between polls."""
         self._settings_due = self._started
@@ -506,11 +397,15 @@ class LineRuntime:
 
     # How it fares
 
+    @property
+    @override
+    def health(self) -> LinkHealth:
+        return self.line.health
+
     @callback
-    def async_on_health(self, update: Callable[[], None]) -> CALLBACK_TYPE:
-        """Call `update` when the line's health has been looked at."""
-        self._on_health.add(update)
-        return lambda: self._on_health.discard(update)
+    @override
+    def async_look_again(self) -> None:
+        self.watch.forget()
 
     @callback
     def _look_at_health(self, now: datetime) -> None:
@@ -560,34 +455,3 @@ class LineRuntime:
         if meter.subentry_id in self._configs:
             meter.record.line = self.line.memory(meter.identity)
         meter.async_refresh_record()
-
-
-@callback
-def configured_identities(hass: HomeAssistant, besides: str | None = None) -> set[str]:
-    """The meters that are set up on any line but the entry `besides`."""
-    return {
-        subentry.data[CONF_IDENTITY]
-        for entry in hass.config_entries.async_entries(DOMAIN)
-        if entry.entry_id != besides
-        for subentry in entry.get_subentries_of_type(SUBENTRY_METER)
-    }
-
-
-async def async_forget_meter(hass: HomeAssistant, identity: str) -> None:
-    """Leave nothing of a meter that is not set up any more."""
-    hass.data[DATA_STORE].async_forget(identity)
-    async_clear_all(hass, identity)
-    await async_withdraw(hass, identity)
-
-
-@callback
-def async_find_meter(
-    hass: HomeAssistant, identity: str
-) -> tuple[LineRuntime, MeterCoordinator] | None:
-    """A meter and its line, if that is running."""
-    entry: EnergyMeterConfigEntry
-    for entry in hass.config_entries.async_loaded_entries(DOMAIN):
-        for meter in entry.runtime_data.meters.values():
-            if meter.identity == identity:
-                return entry.runtime_data, meter
-    return None

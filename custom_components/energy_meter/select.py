@@ -9,7 +9,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .control import SettingEntity, async_add_controls
 from .coordinator import MeterCoordinator
 from .model import Control, ControlKind, Value
-from .runtime import EnergyMeterConfigEntry, LineRuntime
+from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 
 PARALLEL_UPDATES = 0
 
@@ -17,7 +17,7 @@ PARALLEL_UPDATES = 0
 class MeterSelect(SettingEntity, SelectEntity):
     """A setting out of a list; the options are the maker's own words."""
 
-    def __init__(self, runtime: LineRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
         """Offer this control."""
         super().__init__(runtime, meter, control)
         self._attr_options = list(control.options.values())

@@ -22,7 +22,7 @@ from homeassistant.util import dt as dt_util
 from .coordinator import MeterCoordinator
 from .entity import LineEntity, MeterEntity
 from .model import Counts, Kind, Quantity, Value, Visibility
-from .runtime import EnergyMeterConfigEntry, LineRuntime
+from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .sources.base import LinkHealth, MeterHealth
 
 PARALLEL_UPDATES = 0
@@ -275,7 +275,7 @@ class LineHealthSensor(LineEntity, SensorEntity):
 
     entity_description: LineHealthDescription
 
-    def __init__(self, runtime: LineRuntime, description: LineHealthDescription) -> None:
+    def __init__(self, runtime: EntryRuntime, description: LineHealthDescription) -> None:
         """Show this figure of this line."""
         super().__init__(runtime, description.key)
         self.entity_description = description
@@ -283,7 +283,7 @@ class LineHealthSensor(LineEntity, SensorEntity):
     @callback
     @override
     def _take(self) -> bool:
-        value = self.entity_description.value_fn(self.runtime.line.health)
+        value = self.entity_description.value_fn(self.runtime.health)
         if value == self._attr_native_value:
             return False
         self._attr_native_value = value

@@ -24,7 +24,8 @@ from .const import CONF_PROFILE, CONF_UNIT_ID, CONF_WORD_ORDER, DOMAIN, SUBENTRY
 from .link_errors import link_problem
 from .model import Value
 from .profiles import async_check_profiles
-from .runtime import DATA_LIBRARY, EnergyMeterConfigEntry
+from .runtime import DATA_LIBRARY, LineRuntime
+from .runtime_base import EnergyMeterConfigEntry
 from .sources.modbus.access import read_span, write_span
 from .sources.modbus.codec import REGISTERS, RegisterImage, decode
 from .sources.modbus.discovery import FoundMeter, plan_search, search
@@ -108,21 +109,27 @@ def async_setup_services(hass: HomeAssistant) -> None:
         async_register_admin_service(hass, DOMAIN, name, handler, schema, response)
 
 
-def _entry(call: ServiceCall) -> EnergyMeterConfigEntry:
+def _line(call: ServiceCall) -> LineRuntime:
     """The line that an action is about; it has to be running."""
     entry: EnergyMeterConfigEntry = async_get_config_entry(
         call.hass, DOMAIN, call.data[ATTR_CONFIG_ENTRY_ID]
     )
-    return entry
+    runtime = entry.runtime_data
+    if not isinstance(runtime, LineRuntime):
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="not_a_line",
+            translation_placeholders={"name": entry.title},
+        )
+    return runtime
 
 
 async def _async_ask[T](
     call: ServiceCall,
-    entry: EnergyMeterConfigEntry,
+    runtime: LineRuntime,
     operation: Callable[[ModbusUnit], Coroutine[Any, Any, T]],
 ) -> T:
     """Have one request carried out between polls, or say why it was not."""
-    runtime = entry.runtime_data
     try:
         return await runtime.line.request(
             call.data[CONF_UNIT_ID], operation, timeout=PATIENCE, urgent=True
@@ -146,9 +153,9 @@ def _span(call: ServiceCall, count: int) -> Span:
 
 
 async def _async_read(call: ServiceCall) -> ServiceResponse:
-    entry = _entry(call)
+    runtime = _line(call)
     span = _span(call, call.data[ATTR_COUNT])
-    words = await _async_ask(call, entry, partial(read_span, span))
+    words = await _async_ask(call, runtime, partial(read_span, span))
     response: dict[str, Any] = {
         "registers": list(words),
         "hex": [f"0x{word:04X}" for word in words],
@@ -173,7 +180,7 @@ def _decoded(span: Span, words: list[int], kind: RegisterType, word_order: Order
 
 
 async def _async_write(call: ServiceCall) -> ServiceResponse:
-    entry = _entry(call)
+    runtime = _line(call)
     values: list[int] = call.data[ATTR_VALUES]
     span = _span(call, len(values))
     single: bool = call.data[ATTR_SINGLE]
@@ -181,19 +188,18 @@ async def _async_write(call: ServiceCall) -> ServiceResponse:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="values_do_not_fit")
     await _async_ask(
         call,
-        entry,
+        runtime,
         partial(write_span, span.table, span.address, values, not single),
     )
     if not call.return_response:
         return None
-    return {"registers": list(await _async_ask(call, entry, partial(read_span, span)))}
+    return {"registers": list(await _async_ask(call, runtime, partial(read_span, span)))}
 
 
 async def _async_rescan(call: ServiceCall) -> ServiceResponse:
     """Search a running line again, and look at the custom profiles."""
-    hass, entry = call.hass, _entry(call)
+    hass, runtime = call.hass, _line(call)
     await async_check_profiles(hass)
-    runtime = entry.runtime_data
     profiles = (await hass.async_add_executor_job(hass.data[DATA_LIBRARY].load_all)).values()
     plan = plan_search(
         runtime.link,
@@ -213,7 +219,7 @@ async def _async_rescan(call: ServiceCall) -> ServiceResponse:
         ) from err
     known = {
         meter.data[CONF_UNIT_ID]: meter.title
-        for meter in entry.get_subentries_of_type(SUBENTRY_METER)
+        for meter in runtime.entry.get_subentries_of_type(SUBENTRY_METER)
     }
     return {"meters": [_found(each, known.get(each.unit_id)) for each in result.found]}
 

@@ -9,7 +9,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .control import SettingEntity, async_add_controls
 from .coordinator import MeterCoordinator
 from .model import Control, ControlKind, Value
-from .runtime import EnergyMeterConfigEntry, LineRuntime
+from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 
 PARALLEL_UPDATES = 0
 
@@ -17,7 +17,7 @@ PARALLEL_UPDATES = 0
 class MeterSwitch(SettingEntity, SwitchEntity):
     """A relay, or anything else with two states; the lower raw value is off."""
 
-    def __init__(self, runtime: LineRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
         """Offer this control."""
         super().__init__(runtime, meter, control)
         self._off, self._on = sorted(control.options) if control.options else (0, 1)

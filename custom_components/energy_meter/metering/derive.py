@@ -3,11 +3,13 @@
     P = P(L1)+P(L2)+P(L3)          P = P(import) − P(export)
     P(export) = max(−P, 0)         (what the Energy dashboard shows of panels that count as export)
     S = √(P² + Q²), else S = U·I   (IEEE 1459-2010, 3.1.1.2 and 3.1.2.3)
+    P = S·PF                       (IEEE 1459-2010, 3.1.2.16; PF measured, or assumed by the user)
     |Q| = √(S² − P²)               (magnitude only: the sign is not in S and P)
     PF = P / S                     (with the sign of P)
     E(net) = E(import) − E(export), E = E(L1)+E(L2)+E(L3)
 
-A product of volts and amperes is apparent power, never active power. Nothing is derived from a value that
+A product of volts and amperes is apparent power, and becomes active power by a power factor only. What rests on
+an assumed one says nothing about the real one, nor about reactive power, so neither is derived from it. Nothing is derived from a value that
 is missing, and all that goes into one formula was read within `COHERENCE` seconds.
 """
 
@@ -57,6 +59,14 @@ def _product(voltage: float, current: float) -> float:
     return abs(voltage * current)
 
 
+def _active(apparent: float, factor: float) -> float | None:
+    return apparent * factor if abs(factor) <= _TOLERANCE else None
+
+
+def _assumed(factor: float) -> Callable[[float], float]:
+    return lambda apparent: apparent * factor
+
+
 def _reactive(apparent: float, power: float) -> float | None:
     square = apparent * apparent - power * power
     if square < 0:
@@ -92,6 +102,7 @@ def _rules() -> tuple[Rule, ...]:
             Rule(apparent, (power, reactive), _apparent),
             Rule(apparent, (f"voltage{suffix}", f"current{suffix}"), _product),
         ]
+        rules.append(Rule(power, (apparent, factor), _active))
         if not suffix.startswith("_ch"):
             rules.append(Rule(reactive, (apparent, power), _reactive))
         rules.append(Rule(factor, (power, apparent), _power_factor))
@@ -118,16 +129,32 @@ def _rules() -> tuple[Rule, ...]:
 RULES: Final = _rules()
 
 
-def applicable(measured: Iterable[str], *, phases: int) -> tuple[Rule, ...]:
+def applicable(
+    measured: Iterable[str], *, phases: int, assumed_power_factor: float | None = None
+) -> tuple[Rule, ...]:
     """Return the rules that fill what a meter with these quantities lacks, in order.
 
     On three phases U·I of averages is no power of anything, so a total is built from its phases alone.
+
+    Args:
+        measured: what the meter delivers.
+        phases: 1 or 3.
+        assumed_power_factor: what the user says of a load whose power factor is not measured.
     """
     known = set(measured)
     chosen: list[Rule] = []
-    for rule in RULES:
+    assumed: set[str] = set()
+    """Active powers that rest on the assumption."""
+    for given in RULES:
+        rule = given
+        if rule.formula is _active and assumed_power_factor and rule.needs[1] not in known:
+            rule = Rule(rule.gives, rule.needs[:1], _assumed(assumed_power_factor))
         if rule.gives in known or not known.issuperset(rule.needs):
             continue
+        if rule is not given or not assumed.isdisjoint(rule.needs):
+            if rule.gives.startswith(("power_factor", "reactive_power")):
+                continue
+            assumed.add(rule.gives)
         if phases != 1 and rule.gives == "apparent_power" and rule.formula is _product:
             continue
         chosen.append(rule)

@@ -60,7 +60,8 @@ class CounterGuard:
         max_power: the most that the circuit can carry, W (var, VA).
         digit: the counter's resolution in its unit.
         modulus: the figure at which it starts again from zero, if it has one.
-        state: what `to_dict` gave before a restart; broken parts are ignored.
+        state: what `to_dict` gave before a restart; broken parts are ignored. With `published` alone, the
+            total goes on from there, and what the meter shows first is not counted.
     """
 
     def __init__(
@@ -209,6 +210,8 @@ class CounterGuard:
     def _accept(self, raw: float, time: float, monotonic: float, *, anew: bool = False) -> None:
         if raw != self._raw:
             self._changed = monotonic
+        if self._raw is None and self._published is not None:
+            self._offset = self._published - raw
         self._raw, self._time, self._monotonic = raw, time, monotonic
         self._peak = raw if anew else max(self._peak, raw)
         self._candidates.clear()
@@ -421,7 +424,11 @@ class CounterGuard:
     def _restore(self, state: Mapping[str, Any]) -> None:
         raw, time = _number(state.get("raw")), _number(state.get("time"))
         published = _number(state.get("published"))
-        if raw is None or time is None or published is None:
+        if published is None:
+            return
+        if raw is None or time is None:
+            if state.get("raw") is None:
+                self._published = published
             return
         self._raw, self._time, self._published = raw, time, published
         offset = _number(state.get("offset"))

@@ -83,6 +83,14 @@ class EnergyIntegrator:
         """The meter fell silent: the next sample begins anew."""
         self._power = None
 
+    @staticmethod
+    def state_at(energy_import: float = 0.0, energy_export: float = 0.0) -> dict[str, Any]:
+        """Return a state to begin with at these totals, kWh."""
+        return {
+            "import": max(round(energy_import * MICRO * 1000), 0),
+            "export": max(round(energy_export * MICRO * 1000), 0),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return all that a restart has to know, ready for JSON."""
         return {

@@ -9,7 +9,12 @@ from .pipeline import INTEGRATED
 
 
 def needed(
-    wanted: Iterable[str], measured: frozenset[str], *, phases: int, invert: bool = False
+    wanted: Iterable[str],
+    measured: frozenset[str],
+    *,
+    phases: int,
+    invert: bool = False,
+    assumed_power_factor: float | None = None,
 ) -> frozenset[str]:
     """Return the measured quantities from which all of `wanted` follow.
 
@@ -18,9 +23,10 @@ def needed(
         measured: what the meter delivers.
         phases: 1 or 3.
         invert: whether the meter's directions are exchanged on the way.
+        assumed_power_factor: what the user says of a load whose power factor is not measured.
     """
     sources: dict[str, set[str]] = {}
-    for rule in applicable(measured, phases=phases):
+    for rule in applicable(measured, phases=phases, assumed_power_factor=assumed_power_factor):
         sources.setdefault(rule.gives, set()).update(rule.needs)
     found: set[str] = set()
     seen: set[str] = set()

@@ -60,6 +60,8 @@ class MeterPipeline:
         counts: how counters move where the meter differs from the vocabulary.
         resolution: each counter's digit in its unit.
         modulus: each counter's figure at which it starts again from zero, where known.
+        assumed_power_factor: what the user says of a load whose power factor is not measured.
+        late: whether readings of a silence may still arrive after it; then a silence alone is no gap.
         state: what `to_dict` gave before a restart; broken parts are ignored.
     """
 
@@ -75,20 +77,25 @@ class MeterPipeline:
         counts: Mapping[str, Counts] | None = None,
         resolution: Mapping[str, float] | None = None,
         modulus: Mapping[str, float] | None = None,
+        assumed_power_factor: float | None = None,
+        late: bool = False,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin with nothing known, or where `state` ended."""
         self._measured = frozenset(key for key in measured if key in QUANTITIES)
         self._invert = invert
+        self._late = late
         self._rated = None if rated_current is None else rated_current * NOMINAL_VOLTAGE * phases
         self._latest: dict[str, tuple[float, float]] = {}
         self._doubtful: set[str] = set()
         """Quantities whose last value was refused."""
-        self._rules = applicable(self._measured, phases=phases)
+        self._rules = applicable(
+            self._measured, phases=phases, assumed_power_factor=assumed_power_factor
+        )
         derived = [rule.gives for rule in self._rules]
         self._watch = Watch(only_import=only_import)
         self._power_since_counter: dict[str, tuple[float | None, float, float]] = {}
-        state = state if isinstance(state, Mapping) else {}
+        state = _carried_over(state if isinstance(state, Mapping) else {}, self._measured)
         self._guards = self._make_guards(
             phases, counts or {}, resolution or {}, modulus or {}, _mapping(state.get("guards"))
         )
@@ -233,7 +240,7 @@ class MeterPipeline:
         totals = {key for key in self._latest if key in self._guards}
         self._latest = {key: self._latest[key] for key in totals}
         self._power_since_counter.clear()
-        if self._integrator is not None:
+        if self._integrator is not None and not self._late:
             self._integrator.interrupt()
 
     @property
@@ -291,6 +298,30 @@ class MeterPipeline:
             "guards": {key: guard.to_dict() for key, guard in self._guards.items()},
             "integrator": self._integrator.to_dict() if self._integrator else None,
         }
+
+
+def _carried_over(state: Mapping[str, Any], measured: frozenset[str]) -> Mapping[str, Any]:
+    """Let a total go on where a counter takes the integrator's place, or the other way round."""
+    guards, integrator = _mapping(state.get("guards")), _mapping(state.get("integrator"))
+    counted = {key: total for key in INTEGRATED if (total := _published(guards.get(key)))}
+    if integrator:
+        summed = EnergyIntegrator(longest_gap=LONGEST_GAP, state=integrator)
+        totals = {"energy_import": summed.energy_import, "energy_export": summed.energy_export}
+        return {
+            **state,
+            "guards": {
+                **{key: {"published": total} for key, total in totals.items() if key in measured},
+                **guards,
+            },
+        }
+    if counted and measured.isdisjoint(INTEGRATED):
+        return {**state, "integrator": EnergyIntegrator.state_at(**counted)}
+    return state
+
+
+def _published(guard: object) -> float | None:
+    published = _mapping(guard).get("published")
+    return float(published) if isinstance(published, (int, float)) else None
 
 
 def _lost_totals(

@@ -25,6 +25,8 @@ class MeterShape:
     """Each counter's figure at which it starts again from zero, where known."""
     controls: tuple[Control, ...] = ()
     """What is offered to users; a source may know of more."""
+    late: bool = False
+    """Whether readings of a silence may still arrive after it: they are kept where it hangs."""
 
     def moves(self, quantity: Quantity) -> Counts | None:
         """How a counter moves on this meter; None for what is no counter."""

@@ -9,11 +9,16 @@ from custom_components.energy_meter.metering.derive import COHERENCE, applicable
 
 
 def _derive(
-    values: dict[str, float], *, phases: int = 1, at: dict[str, float] | None = None
+    values: dict[str, float],
+    *,
+    phases: int = 1,
+    at: dict[str, float] | None = None,
+    assumed: float | None = None,
 ) -> dict[str, float | None]:
     times = at or {}
     known = {key: (value, times.get(key, 10.0)) for key, value in values.items()}
-    return derive(applicable(values, phases=phases), known, set(values))
+    rules = applicable(values, phases=phases, assumed_power_factor=assumed)
+    return derive(rules, known, set(values))
 
 
 def test_a_meter_with_volts_and_amperes_gets_apparent_power_only() -> None:
@@ -100,3 +105,41 @@ def test_power_fed_back_is_what_is_negative(power: float) -> None:
 
 def test_power_fed_back_is_not_derived_where_the_meter_has_it() -> None:
     assert "power_export" not in _derive({"power_import": 0.0, "power_export": 70.0})
+
+
+@given(st.floats(0, 400), st.floats(0, 100), st.floats(-1, 1))
+def test_a_measured_power_factor_makes_active_power_of_volts_and_amperes(
+    voltage: float, current: float, factor: float
+) -> None:
+    found = _derive({"voltage": voltage, "current": current, "power_factor": factor})
+    assert found["power"] == pytest.approx(voltage * current * factor, abs=1e-6)
+    assert "power_factor" not in found
+
+
+def test_a_power_factor_beyond_one_makes_no_power() -> None:
+    found = _derive({"voltage": 230.0, "current": 1.0, "power_factor": 1.08})
+    assert found["power"] is None
+
+
+def test_an_assumed_power_factor_makes_power_but_neither_itself_nor_reactive_power() -> None:
+    found = _derive({"voltage": 230.0, "current": 2.0}, assumed=0.9)
+    assert found["power"] == pytest.approx(414.0, abs=1e-9)
+    assert found.keys() == {"apparent_power", "power"}
+
+
+def test_a_measured_power_factor_goes_before_the_assumed_one() -> None:
+    found = _derive({"voltage": 230.0, "current": 2.0, "power_factor": 0.5}, assumed=0.9)
+    assert found["power"] == pytest.approx(230.0, abs=1e-9)
+
+
+def test_measured_power_is_not_touched_by_an_assumption() -> None:
+    found = _derive({"voltage": 230.0, "current": 2.0, "power": 100.0}, assumed=0.9)
+    assert "power" not in found
+    assert found["power_factor"] == pytest.approx(100 / 460, abs=1e-9)
+
+
+def test_phases_with_an_assumed_power_factor_add_up() -> None:
+    values = {f"voltage_l{n}": 230.0 for n in (1, 2, 3)} | {f"current_l{n}": 1.0 for n in (1, 2, 3)}
+    found = _derive(values, phases=3, assumed=0.5)
+    assert found["power"] == pytest.approx(345.0, abs=1e-9)
+    assert not any(key.startswith(("power_factor", "reactive_power")) for key in found)

@@ -224,3 +224,60 @@ def test_no_reading_breaks_it_and_no_total_falls(
             if QUANTITIES[key].counts == "up":
                 assert total >= last.get(key, total)
         last = pipeline.totals
+
+
+def test_volts_and_amperes_alone_make_no_energy() -> None:
+    pipeline = MeterPipeline(("voltage", "current"), phases=1)
+    assert pipeline.provided == ("voltage", "current", "apparent_power")
+
+
+def test_an_assumed_power_factor_makes_power_and_energy() -> None:
+    pipeline = MeterPipeline(("voltage", "current"), phases=1, assumed_power_factor=0.5)
+    assert set(pipeline.provided) == {
+        "voltage", "current", "apparent_power", "power", "energy_import", "energy_export",
+    }  # fmt: skip
+    pipeline.process(_reading(0, voltage=200.0, current=10.0))
+    values = pipeline.process(_reading(36, voltage=200.0, current=10.0)).values
+    assert values["energy_import"] == pytest.approx(0.01, abs=1e-9)
+
+
+def test_a_silence_whose_readings_arrive_later_leaves_no_gap() -> None:
+    pipeline = MeterPipeline(("power",), phases=1, late=True)
+    pipeline.process(_reading(0, power=3600.0))
+    pipeline.silent()
+    for second in range(1, 7200):
+        pipeline.process(_reading(second, power=3600.0))
+    assert pipeline.totals["energy_import"] == pytest.approx(7.199, abs=1e-6)
+
+
+def test_a_silence_without_any_later_reading_counts_nothing() -> None:
+    pipeline = MeterPipeline(("power",), phases=1, late=True)
+    pipeline.process(_reading(0, power=3600.0))
+    pipeline.silent()
+    pipeline.process(_reading(7200, power=3600.0))
+    assert pipeline.totals["energy_import"] == 0
+
+
+def test_the_total_goes_on_where_a_counter_takes_the_place_of_the_integrator() -> None:
+    before = MeterPipeline(("power",), phases=1)
+    before.process(_reading(0, power=36_000.0))
+    before.process(_reading(100, power=36_000.0))
+    after = MeterPipeline(("power", "energy_import"), phases=1, state=_again(before))
+    assert after.totals["energy_import"] == pytest.approx(1.0, abs=1e-9)
+    for second in (101, 102):
+        after.process(_reading(second, power=0.0, energy_import=0.25))
+    assert after.totals["energy_import"] == pytest.approx(1.0, abs=1e-9)
+    after.process(_reading(200, power=36_000.0, energy_import=0.35))
+    assert after.totals["energy_import"] == pytest.approx(1.1, abs=1e-9)
+    assert not after.questions()
+
+
+def test_the_total_goes_on_where_the_integrator_takes_the_place_of_a_counter() -> None:
+    before = MeterPipeline(("power", "energy_import"), phases=1)
+    for second in (0, 1):
+        before.process(_reading(second, power=0.0, energy_import=12.5))
+    after = MeterPipeline(("power",), phases=1, state=_again(before))
+    assert after.totals["energy_import"] == pytest.approx(12.5, abs=1e-9)
+    after.process(_reading(10, power=36_000.0))
+    after.process(_reading(20, power=36_000.0))
+    assert after.totals["energy_import"] == pytest.approx(12.6, abs=1e-9)

@@ -556,7 +556,7 @@ def _event(raw: Mapping[str, Any]) -> RawEvent:
     return RawEvent(
         event=event,
         meter=None if meter is None else _meter_id(meter),
-        value=_state(raw.get("value")),
+        value=state_of(raw.get("value")),
         control=control if isinstance(control, str) and _WORD.fullmatch(control) else None,
         reason=_text(raw.get("reason")),
         taken=_taken(raw),
@@ -676,7 +676,7 @@ def _controls(raw: object) -> tuple[tuple[Control, ...], dict[str, Value]]:
             },
         )
         if "value" in given:
-            settings[key] = _state(given["value"])
+            settings[key] = state_of(given["value"])
     return tuple(controls.values()), settings
 
 
@@ -779,7 +779,7 @@ def _flags(raw: object) -> frozenset[str]:
     return frozenset(flag for flag in raw[:16] if isinstance(flag, str) and _WORD.fullmatch(flag))
 
 
-def _state(raw: object) -> Value:
+def state_of(raw: object) -> Value:
     """What a control stands at: a number, or a truth value as 1 or 0."""
     return int(raw) if type(raw) is bool else number(raw)
 

@@ -22,6 +22,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
 from .sources.bridge import BridgeLink, BridgeSession
+from .sources.bridge.protocol import split_body
 from .sources.bridge.security import sign_answer, verify_post
 
 _LOGGER = logging.getLogger(__name__)
@@ -137,21 +138,6 @@ class RefusedError(Exception):
         self.error = error
 
 
-def messages(body: bytes) -> list[bytes]:
-    """The messages of a body: one per line, or the elements of a JSON array.
-
-    Raises:
-        RefusedError: it begins like an array and is none.
-    """
-    if not body.lstrip().startswith(b"["):
-        return [line for line in body.splitlines() if line.strip()]
-    try:
-        elements = json.loads(body)
-    except (ValueError, RecursionError) as err:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "no_json_array") from err
-    return [json.dumps(element, ensure_ascii=False).encode() for element in elements]
-
-
 class WebhookLink(BridgeLink):
     """One webhook and the bridge that posts to it."""
 
@@ -257,7 +243,7 @@ class WebhookLink(BridgeLink):
         if session is None:  # Taken away while the body was arriving.
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_running")
         number = self._check(request, body)
-        lines = messages(body)
+        lines = split_body(body)
         self._arrive(session)
         if lines and not session.feed_lines(lines):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "nothing_usable")

@@ -1,6 +1,6 @@
-"""Set up lines and their meters; the steps are in `flows`."""
+"""Set up lines with their meters, and bridges; the steps are in `flows`."""
 
-from typing import override
+from typing import Any, override
 
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
@@ -10,16 +10,29 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import callback
 
-from .const import DOMAIN, SUBENTRY_METER
+from .const import DOMAIN, SUBENTRY_BRIDGE_METER, SUBENTRY_METER
 from .flows.base import Result
+from .flows.bridge_meter import BridgeMeterSubentryFlow
+from .flows.bridge_mqtt import BridgeMqttSteps
+from .flows.bridge_reauth import BridgeReauthSteps
+from .flows.bridge_serial import BridgeSerialSteps
+from .flows.configured import is_bridge
 from .flows.new_line import NewLineSteps
 from .flows.reconfigure import ReconfigureLineSteps
 from .flows.subentry import MeterSubentryFlow
 from .flows.trouble import Trouble
 
 
-class EnergyMeterConfigFlow(NewLineSteps, ReconfigureLineSteps, ConfigFlow, domain=DOMAIN):
-    """A line: new with its meters, or moved with them."""
+class EnergyMeterConfigFlow(
+    NewLineSteps,
+    ReconfigureLineSteps,
+    BridgeSerialSteps,
+    BridgeReauthSteps,
+    BridgeMqttSteps,
+    ConfigFlow,
+    domain=DOMAIN,
+):
+    """A line, new with its meters or moved with them; a bridge, new or moved."""
 
     VERSION = 1
     MINOR_VERSION = 1
@@ -30,14 +43,28 @@ class EnergyMeterConfigFlow(NewLineSteps, ReconfigureLineSteps, ConfigFlow, doma
     def async_get_supported_subentry_types(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
-        """Meters are added to a line."""
+        """Meters are added to a line; those of a bridge come by themselves, and back if they were removed."""
+        if is_bridge(config_entry):
+            return {SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow}
         return {SUBENTRY_METER: MeterSubentryFlow}
 
     @property
     @override
     def entry(self) -> ConfigEntry | None:
-        """The line that is being moved, if one is."""
+        """The entry that is being changed, if one is."""
         return self._get_reconfigure_entry() if self.source == SOURCE_RECONFIGURE else None
+
+    @override
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask what is to be connected."""
+        return self.async_show_menu(step_id="user", menu_options=["modbus", "bridge"])
+
+    @override
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask where a line or a bridge is now."""
+        if is_bridge(self._get_reconfigure_entry()):
+            return await self.async_step_bridge_moved()
+        return await super().async_step_reconfigure()
 
     @override
     async def async_line_chosen(self, *, anyway: bool) -> Result | Trouble:

@@ -82,7 +82,12 @@ class Flow:
 
     @classmethod
     async def user(cls, hass: HomeAssistant) -> Flow:
-        """Add the integration."""
+        """Add the integration, as far as how Modbus meters are connected."""
+        return await (await cls.first(hass)).choose("modbus")
+
+    @classmethod
+    async def first(cls, hass: HomeAssistant) -> Flow:
+        """Add the integration, as far as its first question."""
         manager = hass.config_entries.flow
         result = await manager.async_init(DOMAIN, context={"source": SOURCE_USER})
         return cls(hass, manager, result)

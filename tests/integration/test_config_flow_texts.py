@@ -12,22 +12,40 @@ import pytest
 
 from custom_components.energy_meter import config_flow, link_errors
 from custom_components.energy_meter.config_flow import EnergyMeterConfigFlow
+from custom_components.energy_meter.flows import bridge_tcp
+from custom_components.energy_meter.flows.bridge_meter import BridgeMeterSubentryFlow
 from custom_components.energy_meter.flows.subentry import MeterSubentryFlow
 from custom_components.energy_meter.sources.modbus.discovery import Finding
 
 PACKAGE = Path(config_flow.__file__).parent
 TEXTS: dict[str, Any] = json.loads((PACKAGE / "translations" / "en.json").read_text())
 SUBENTRY: dict[str, Any] = TEXTS["config_subentries"]["meter"]
+BRIDGE_METER: dict[str, Any] = TEXTS["config_subentries"]["bridge_meter"]
 
 # Steps that only lead on to others and are never shown themselves.
-PASSAGES = {"search_quick", "search_thorough", "move", "as_new", "proof_accept"}
+PASSAGES = {
+    "search_quick",
+    "search_thorough",
+    "move",
+    "as_new",
+    "proof_accept",
+    "mqtt",
+    "reauth",
+    "zeroconf",
+}
+
+
+def _of_lines(texts: dict[str, str]) -> dict[str, str]:
+    """Those of Modbus lines and their meters; what concerns bridges alone says so in its key."""
+    return {key: text for key, text in texts.items() if not key.startswith("bridge_")}
 
 
 def _steps(flow: type, base: type) -> set[str]:
     own = {name for name in dir(flow) if name.startswith("async_step_")}
-    inherited = {name for name in dir(base) if name.startswith("async_step_")} - {
-        "async_step_user",
-        "async_step_reconfigure",
+    inherited = {
+        name
+        for name in dir(base)
+        if name.startswith("async_step_") and getattr(flow, name, None) is getattr(base, name)
     }
     return {name.removeprefix("async_step_") for name in own - inherited} - PASSAGES
 
@@ -53,10 +71,27 @@ def _literal(call: ast.Call, place: int) -> str | None:
     return value if isinstance(value, str) else None
 
 
+PROBES = {
+    "bridge_cannot_connect",
+    "bridge_cannot_open",
+    "bridge_key_needed",
+    "bridge_key_refused",
+    "bridge_no_answer",
+    "bridge_not_a_bridge",
+    "bridge_not_understood",
+    "bridge_silent",
+    "bridge_tampered",
+    "bridge_version",
+}
+"""What `tcp_probe` and `serial_probe` raise, as they say; `bridge_in_use` is told by who has the port."""
+
+
 def _error_keys() -> set[str]:
     keys = {_literal(call, 0) for call in _calls("Trouble")}
     keys |= {_literal(call, 0) for call in _calls("LinkProblem")}
     keys |= {_literal(call, 1) for call in _calls("LinkError")}
+    keys |= {_literal(call, 0) for call in _calls("SourceError")}
+    keys |= set(bridge_tcp._BY_ERRNO.values()) | PROBES
     return {key for key in keys if key}
 
 
@@ -65,6 +100,7 @@ def _error_keys() -> set[str]:
     [
         (TEXTS["config"], _steps(EnergyMeterConfigFlow, ConfigFlow)),
         (SUBENTRY, _steps(MeterSubentryFlow, ConfigSubentryFlow)),
+        (BRIDGE_METER, _steps(BridgeMeterSubentryFlow, ConfigSubentryFlow)),
     ],
 )
 def test_every_step_has_a_title_and_none_is_left_over(
@@ -77,7 +113,7 @@ def test_every_error_has_its_words_in_both_kinds_of_flow() -> None:
     keys = _error_keys()
     keys |= set(link_errors._BY_ERRNO.values())
     assert keys <= TEXTS["config"]["error"].keys()
-    assert SUBENTRY["error"] == TEXTS["config"]["error"]
+    assert SUBENTRY["error"] == _of_lines(TEXTS["config"]["error"])
 
 
 def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
@@ -100,8 +136,9 @@ def test_every_end_of_a_flow_has_its_words() -> None:
         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
     }
     reasons |= {_literal(call, 0) for call in _calls("AbortFlow")}
-    assert reasons == TEXTS["config"]["abort"].keys()
-    assert SUBENTRY["abort"] == TEXTS["config"]["abort"]
+    assert reasons == TEXTS["config"]["abort"].keys() | BRIDGE_METER["abort"].keys()
+    assert SUBENTRY["abort"] == _of_lines(TEXTS["config"]["abort"])
+    assert BRIDGE_METER["abort"]["meter_changed"] == SUBENTRY["abort"]["meter_changed"]
 
 
 def test_steps_that_both_flows_have_say_the_same_in_both() -> None:
@@ -109,10 +146,16 @@ def test_steps_that_both_flows_have_say_the_same_in_both() -> None:
     assert len(shared) > 8
     for step in shared:
         assert TEXTS["config"]["step"][step] == SUBENTRY["step"][step]
+    for step in ("inside", "production", "summary"):
+        assert SUBENTRY["step"][step] == BRIDGE_METER["step"][step]
 
 
 def test_every_field_and_menu_option_is_explained_by_a_text_that_is_used() -> None:
-    for texts in (*TEXTS["config"]["step"].values(), *SUBENTRY["step"].values()):
+    for texts in (
+        *TEXTS["config"]["step"].values(),
+        *SUBENTRY["step"].values(),
+        *BRIDGE_METER["step"].values(),
+    ):
         assert texts.get("data", {}).keys() == texts.get("data_description", {}).keys()
         assert (
             texts.get("menu_options", {}).keys() == texts.get("menu_option_descriptions", {}).keys()

@@ -14,7 +14,15 @@ from homeassistant.config_entries import (
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
-from ..const import CONF_IDENTITY, CONF_UNIT_ID, DOMAIN, SUBENTRY_METER
+from ..const import (
+    CONF_IDENTITY,
+    CONF_KIND,
+    CONF_UNIT_ID,
+    DOMAIN,
+    KIND_BRIDGE,
+    SUBENTRY_BRIDGE_METER,
+    SUBENTRY_METER,
+)
 
 RUNNING: Final = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
 """States of an entry that has its line, or will try to have it at any moment."""
@@ -46,6 +54,12 @@ class ConfiguredMeter:
 
 
 @callback
+def is_bridge(entry: ConfigEntry) -> bool:
+    """Whether an entry is a bridge, and not a Modbus line."""
+    return entry.data.get(CONF_KIND) == KIND_BRIDGE
+
+
+@callback
 def configured_meters(
     hass: HomeAssistant, entry: ConfigEntry | None = None
 ) -> Iterator[ConfiguredMeter]:
@@ -53,6 +67,14 @@ def configured_meters(
     for line in [entry] if entry else hass.config_entries.async_entries(DOMAIN):
         for subentry in line.get_subentries_of_type(SUBENTRY_METER):
             yield ConfiguredMeter(line, subentry)
+
+
+@callback
+def all_meters(hass: HomeAssistant) -> Iterator[ConfigSubentry]:
+    """The meters of all lines and of all bridges."""
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        for kind in (SUBENTRY_METER, SUBENTRY_BRIDGE_METER):
+            yield from entry.get_subentries_of_type(kind)
 
 
 @callback

@@ -116,16 +116,16 @@ def network_form(*, anyway: bool) -> probatio.Schema:
     """A host and how Modbus is spoken there; without a port it is the protocol's usual one."""
     fields: dict[Any, Any] = {
         probatio.Required(CONF_HOST): TextSelector(),
-        probatio.Required(CONF_PROTOCOL, default=Transport.TCP.value): _choice(
+        probatio.Required(CONF_PROTOCOL, default=Transport.TCP.value): choice(
             [transport.value for transport in NETWORK_TRANSPORTS],
             CONF_PROTOCOL,
             SelectSelectorMode.LIST,
         ),
-        probatio.Optional(CONF_PORT): _whole_number(1, 65535),
+        probatio.Optional(CONF_PORT): whole_number(1, 65535),
         probatio.Required(SECTION_ADVANCED): section(
             probatio.Schema(
                 {
-                    probatio.Required(CONF_BAUDRATE, default=str(DEFAULT_BAUDRATE)): _choice(
+                    probatio.Required(CONF_BAUDRATE, default=str(DEFAULT_BAUDRATE)): choice(
                         [str(baudrate) for baudrate in BAUDRATES], custom=True
                     ),
                     probatio.Required(CONF_VERIFY_SSL, default=True): BooleanSelector(),
@@ -159,7 +159,7 @@ def model_form(models: Iterable[SelectOptionDict]) -> probatio.Schema:
 
 def address_form(settings: SerialSettings | None, *, anyway: bool) -> probatio.Schema:
     """Where a known meter answers: its unit id and, where they are free, the line settings."""
-    fields: dict[Any, Any] = {probatio.Required(CONF_UNIT_ID, default=1): _whole_number(1, 247)}
+    fields: dict[Any, Any] = {probatio.Required(CONF_UNIT_ID, default=1): whole_number(1, 247)}
     if settings is not None:
         fields[probatio.Required(SECTION_LINE)] = _line_section(settings)
     return probatio.Schema(fields | _anyway_field(anyway))
@@ -178,11 +178,11 @@ def meter_form(
         probatio.Required(CONF_PROFILE): model_picker(models),
     }
     if with_address:
-        fields[probatio.Required(CONF_UNIT_ID)] = _whole_number(1, 247)
+        fields[probatio.Required(CONF_UNIT_ID)] = whole_number(1, 247)
     fields |= {
-        probatio.Required(CONF_ROLE): _choice(list(ROLES), CONF_ROLE),
+        probatio.Required(CONF_ROLE): choice(list(ROLES), CONF_ROLE),
         probatio.Optional(CONF_AREA): AreaSelector(),
-        probatio.Optional(CONF_RATED_CURRENT): _number(
+        probatio.Optional(CONF_RATED_CURRENT): number(
             0.1, 10_000, UnitOfElectricCurrent.AMPERE, step="any"
         ),
         probatio.Required(SECTION_ADVANCED): section(
@@ -207,7 +207,7 @@ def production_form(likely: str) -> probatio.Schema:
     """Which counter of a solar or battery meter counts what comes out."""
     return probatio.Schema(
         {
-            probatio.Required(CONF_PRODUCTION, default=likely): _choice(
+            probatio.Required(CONF_PRODUCTION, default=likely): choice(
                 [PRODUCTION_IMPORT, PRODUCTION_EXPORT], CONF_PRODUCTION, SelectSelectorMode.LIST
             )
         }
@@ -237,11 +237,11 @@ def _anyway_field(anyway: bool) -> dict[Any, Any]:
 
 def _advanced_fields(profile: Profile | None) -> dict[Any, Any]:
     fields: dict[Any, Any] = {
-        probatio.Required(key): _number(0, 3600, UnitOfTime.SECONDS, step="any")
+        probatio.Required(key): number(0, 3600, UnitOfTime.SECONDS, step="any")
         for key in (CONF_FAST_INTERVAL, CONF_COUNTER_INTERVAL, CONF_SLOW_INTERVAL)
     }
     fields[probatio.Required(CONF_INVERT, default=False)] = BooleanSelector()
-    fields[probatio.Required(CONF_WORD_ORDER, default=AS_PROFILE)] = _choice(
+    fields[probatio.Required(CONF_WORD_ORDER, default=AS_PROFILE)] = choice(
         [AS_PROFILE, "big", "little"], CONF_WORD_ORDER
     )
     if profile is not None and profile.variants:
@@ -258,7 +258,7 @@ def _advanced_fields(profile: Profile | None) -> dict[Any, Any]:
             )
         )
     if profile is not None and profile.relocatable:
-        fields[probatio.Optional(CONF_BASE_ADDRESS)] = _whole_number(0, 65535)
+        fields[probatio.Optional(CONF_BASE_ADDRESS)] = whole_number(0, 65535)
     return fields
 
 
@@ -266,16 +266,16 @@ def _line_section(settings: SerialSettings) -> section:
     return section(
         probatio.Schema(
             {
-                probatio.Required(CONF_BAUDRATE, default=str(settings.baudrate)): _choice(
+                probatio.Required(CONF_BAUDRATE, default=str(settings.baudrate)): choice(
                     [str(baudrate) for baudrate in BAUDRATES], custom=True
                 ),
-                probatio.Required(CONF_PARITY, default=settings.parity.lower()): _choice(
+                probatio.Required(CONF_PARITY, default=settings.parity.lower()): choice(
                     [parity.lower() for parity in PARITIES], CONF_PARITY
                 ),
-                probatio.Required(CONF_STOPBITS, default=str(settings.stopbits)): _choice(
+                probatio.Required(CONF_STOPBITS, default=str(settings.stopbits)): choice(
                     [str(stopbits) for stopbits in STOPBITS]
                 ),
-                probatio.Required(CONF_BYTESIZE, default=str(settings.bytesize)): _choice(
+                probatio.Required(CONF_BYTESIZE, default=str(settings.bytesize)): choice(
                     [str(bytesize) for bytesize in BYTESIZES]
                 ),
             }
@@ -284,22 +284,24 @@ def _line_section(settings: SerialSettings) -> section:
     )
 
 
-def _choice(
+def choice(
     options: list[str],
     translation_key: str | None = None,
     mode: SelectSelectorMode = SelectSelectorMode.DROPDOWN,
     *,
     custom: bool = False,
 ) -> SelectSelector:
+    """A choice of one; the options' texts are those of a selector in the translations, if given."""
     config = SelectSelectorConfig(options=options, mode=mode, custom_value=custom)
     if translation_key is not None:
         config["translation_key"] = translation_key
     return SelectSelector(config)
 
 
-def _number(
+def number(
     minimum: float, maximum: float, unit: str | None = None, *, step: float | str = 1
 ) -> NumberSelector:
+    """A number to type."""
     config = NumberSelectorConfig(min=minimum, max=maximum, mode=NumberSelectorMode.BOX)
     config["step"] = step  # type: ignore[typeddict-item]
     if unit is not None:
@@ -307,5 +309,6 @@ def _number(
     return NumberSelector(config)
 
 
-def _whole_number(minimum: int, maximum: int) -> probatio.All[Any]:
-    return probatio.All(_number(minimum, maximum), probatio.Coerce(int))
+def whole_number(minimum: int, maximum: int) -> probatio.All[Any]:
+    """A whole number to type, as an integer."""
+    return probatio.All(number(minimum, maximum), probatio.Coerce(int))

@@ -25,6 +25,7 @@ from ..sources.modbus.link import (
     normalise_device,
 )
 from .base import Result, SetupFlow
+from .configured import is_bridge
 from .forms import FIELD_ANYWAY, flat, network_form, sectioned, serial_form
 from .line import FlowLine, link_of
 from .trouble import Trouble
@@ -115,6 +116,8 @@ class LinkSteps(SetupFlow):
         """End where another entry has this line; meters are added there."""
         for entry in self.hass.config_entries.async_entries(DOMAIN, include_ignore=False):
             if self.entry is not None and entry.entry_id == self.entry.entry_id:
+                continue
+            if is_bridge(entry):
                 continue
             if _same_line(link, link_of(entry.data)):
                 raise AbortFlow("already_configured", {"name": entry.title})

@@ -1,33 +1,23 @@
 """Describing each meter: model with live values as proof, name, role, place."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, override
 
 from homeassistant.const import CONF_NAME
-from homeassistant.helpers.selector import SelectOptionDict
 
-from ..const import (
-    CONF_INSIDE,
-    CONF_PRODUCTION,
-    CONF_PROFILE,
-    CONF_VARIANT,
-    CONF_WORD_ORDER,
-    ROLE_DEVICE,
-)
-from ..energy_roles import likely_production
+from ..const import CONF_PROFILE, CONF_VARIANT, CONF_WORD_ORDER
 from ..sources.modbus.profile import Profile
 from .base import Result
-from .configured import configured_meters, find_identity
-from .draft import PRODUCING, MeterDraft, identity_of
-from .forms import AS_PROFILE, flat, inside_form, meter_form, production_form, sectioned
+from .configured import all_meters, find_identity
+from .draft import MeterDraft, identity_of
+from .forms import AS_PROFILE, flat, meter_form, sectioned
 from .models import Models
+from .role import COUNTERS, RoleSteps
 from .trial import TrialSteps
 from .values import quirks_text, values_text
 
-_COUNTERS: Final = ("energy_import", "energy_export")
 
-
-class MeterSteps(TrialSteps):
+class MeterSteps(RoleSteps, TrialSteps):
     """Go through the drafts one by one."""
 
     drafts: list[MeterDraft]
@@ -45,6 +35,7 @@ class MeterSteps(TrialSteps):
         return await self._async_next()
 
     @property
+    @override
     def draft(self) -> MeterDraft:
         """The meter being described."""
         return self.drafts[self._place]
@@ -135,7 +126,7 @@ class MeterSteps(TrialSteps):
         """A name that no other meter has."""
         if draft.profile is None:
             return f"{self.phrases('meter')} {draft.unit_id}"
-        taken = {meter.name for meter in configured_meters(self.hass)}
+        taken = {meter.title for meter in all_meters(self.hass)}
         name = self.models.name(draft.profile)
         alike = [other for other in self.drafts if other.profile == draft.profile]
         return f"{name} {draft.unit_id}" if name in taken or len(alike) > 1 else name
@@ -185,53 +176,14 @@ class MeterSteps(TrialSteps):
         await self._async_identify(self.draft)
         if self.draft.moved is not None:
             return await self.async_step_moved()
-        draft = self.draft
-        if draft.role == ROLE_DEVICE and self._others():
-            return await self.async_step_inside()
-        if draft.role in PRODUCING and draft.profile is not None:
-            profile = await self.models.profile(draft.profile)
-            if all(profile.register(key) for key in _COUNTERS):
-                return await self.async_step_production()
+        profile = await self.models.profile(self.draft.profile) if self.draft.profile else None
+        both = profile is not None and all(profile.register(key) for key in COUNTERS)
+        return await self.async_ask_role(both_counters=both)
+
+    @override
+    async def async_role_known(self) -> Result:
+        """Go on to the next meter."""
         return await self._async_done()
-
-    async def async_step_inside(self, user_input: dict[str, Any] | None = None) -> Result:
-        """Ask which other meter measures this device too."""
-        if user_input is not None:
-            self.draft.inside = user_input.get(CONF_INSIDE)
-            return await self._async_done()
-        others = self._others()
-        known = self.draft.inside in {option["value"] for option in others}
-        return self.show(
-            "inside",
-            inside_form(others),
-            filled={CONF_INSIDE: self.draft.inside} if known else None,
-            placeholders={"name": self.draft.name},
-        )
-
-    async def async_step_production(self, user_input: dict[str, Any] | None = None) -> Result:
-        """Ask which counter counts what comes out; it depends on which way round it is wired."""
-        draft = self.draft
-        if user_input is not None:
-            draft.production = user_input[CONF_PRODUCTION]
-            return await self._async_done()
-        likely = draft.production or likely_production(draft.role, draft.values)
-        taken, fed = (draft.values.get(key) for key in _COUNTERS)
-        return self.show(
-            "production",
-            production_form(likely),
-            placeholders={
-                "name": draft.name,
-                "import": "–" if taken is None else f"{taken:.1f} kWh",
-                "export": "–" if fed is None else f"{fed:.1f} kWh",
-            },
-        )
-
-    def _others(self) -> list[SelectOptionDict]:
-        """Every other meter that is set up or about to be."""
-        others = {meter.identity: meter.name for meter in configured_meters(self.hass)}
-        others |= {one.identity: one.name for one in self.drafts if one.identity}
-        others.pop(self.draft.identity, None)
-        return [SelectOptionDict(value=identity, label=name) for identity, name in others.items()]
 
     async def _async_done(self) -> Result:
         self._place += 1

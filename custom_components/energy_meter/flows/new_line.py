@@ -1,4 +1,4 @@
-"""Setting up a line with its meters: the configuration flow's way from the first menu to the entry."""
+"""Setting up a Modbus line with its meters: the configuration flow's way from its menu to the entry."""
 
 from typing import Any, override
 
@@ -16,11 +16,12 @@ from .trouble import Trouble
 class NewLineSteps(LinkSteps, SearchSteps, KnownSteps, SummarySteps, ConfigFlow):
     """Line, meters, summary, entry."""
 
-    @override
-    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
+    async def async_step_modbus(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask how the meters are connected."""
         await self.async_prepare()
-        return self.async_show_menu(step_id="user", menu_options=["serial", "network", "simulated"])
+        return self.async_show_menu(
+            step_id="modbus", menu_options=["serial", "network", "simulated"]
+        )
 
     async def async_line_found(self) -> Result | Trouble:
         """Open the line once, then ask for the meters."""

@@ -345,6 +345,14 @@ def split_body(body: bytes) -> list[bytes]:
     return [orjson.dumps(element) for element in elements] if elements else [stripped]
 
 
+def decode(line: bytes) -> dict[str, Any]:
+    """The object in a line, for messages that are not of the session; empty if there is none."""
+    try:
+        return _decode(line)
+    except BadLine:
+        return {}
+
+
 def encode(message: Mapping[str, Any]) -> bytes:
     """A message as the line for it, without a line feed.
 

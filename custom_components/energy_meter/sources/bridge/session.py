@@ -189,6 +189,15 @@ class BridgeSession:
         """What this `memory` covers is on disk and may be acknowledged; only needed with `durable`."""
         self._saved = {boot: number for boot, number, _ in memory.get("starts", ())}
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything came at all, be it half a line."""
+        return self._counters.lines > 0 or self._splitter.held > 0
+
+    def settle(self) -> None:
+        """Wait no longer for a hello: take what has come as the words of a board that never says it."""
+        self._release_held_back()
+
     def feed(self, data: bytes) -> None:
         """Take bytes of a stream in whatever pieces they come."""
         for line in self._splitter.feed(data):
@@ -237,7 +246,7 @@ class BridgeSession:
         if self._held_since is not None:
             patience = _HELLO_PATIENCE if self.hello is None else _REMEMBERED_PATIENCE
             if now.monotonic - self._held_since >= patience:
-                self._release_held_back()
+                self.settle()
         self._deliver_all(self._tracker.tick(now.monotonic))
         for meter in self._order.overdue(now.monotonic):
             self._deliver_undated(meter, now, old=False)

@@ -1,11 +1,14 @@
 """A bridge as a source: its link, its session and the clock that drives them."""
 
-from typing import override
+import asyncio
+from typing import Final, override
 
 from ...model import Value
 from ..base import LinkHealth, Source
-from .link import BridgeLink
+from .link import LOGGER, BridgeLink
 from .session import BridgeSession
+
+_TICK: Final = 1.0
 
 
 class BridgeSource(Source):
@@ -15,24 +18,50 @@ class BridgeSource(Source):
         """Put the two together; the session's `send` is the link's."""
         self.link = link
         self.session = session
+        self._ticking: asyncio.Task[None] | None = None
 
     @override
     async def start(self) -> None:
-        raise NotImplementedError
+        await self.link.start(self.session)
+        self._ticking = asyncio.create_task(
+            self._tick(), name=f"bridge {self.link.describe()} clock"
+        )
 
     @override
     async def stop(self) -> None:
-        raise NotImplementedError
+        ticking, self._ticking = self._ticking, None
+        if ticking is not None:
+            ticking.cancel()
+            await asyncio.wait({ticking})
+        await self.link.stop()
+        self.session.disconnected()
 
     @override
     def remove_meter(self, meter_id: str) -> None:
         """Nothing to do: what a bridge says about a meter that nobody wants is dropped above."""
 
     @override
-    async def command(self, meter_id: str, control: str, value: Value) -> Value:
-        raise NotImplementedError
+    async def command(
+        self, meter_id: str | None, control: str, value: Value, timeout: float = 10
+    ) -> Value:
+        """Carry out a control; a `meter_id` of None means the bridge itself."""
+        return await self.session.command(control, value, meter_id, timeout)
 
     @property
     @override
     def health(self) -> LinkHealth:
-        raise NotImplementedError
+        counters = self.session.counters
+        return LinkHealth(
+            connected=self.link.connected,
+            requests=counters.lines,
+            errors=counters.bad + counters.lost,
+            retries=counters.resends,
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            try:
+                self.session.tick()
+            except Exception:  # noqa: BLE001 — one fault above must not stop the clock of the bridge.
+                LOGGER.exception("Bridge at %s: its clock goes on", self.link.describe())

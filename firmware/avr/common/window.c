@@ -1,0 +1,128 @@
+#include "window.h"
+
+#include <string.h>
+
+enum {
+    FILTER = 2,        /* low pass: a quarter of the difference per sample, against noise and harmonics */
+    FRACTION = 8,      /* steps of the filtered voltage per LSB */
+    LEAST_ARM = 3 * FRACTION /* hysteresis when there is next to no voltage */
+};
+
+void window_start(struct window *w, uint16_t least, uint16_t most)
+{
+    memset(w, 0, sizeof *w);
+    w->least = least;
+    w->most = most;
+    w->arm = w->next_arm = LEAST_ARM;
+    w->now.i_low = INT16_MAX;
+    w->now.i_high = INT16_MIN;
+}
+
+/* Begin a new window; `before` and `after` are the filtered voltage around this crossing. */
+static void begin(struct window *w, int16_t before, int16_t after)
+{
+    memset(&w->now, 0, sizeof w->now);
+    w->now.i_before = w->i_before;
+    w->now.i_low = INT16_MAX;
+    w->now.i_high = INT16_MIN;
+    w->now.first_before = before;
+    w->now.first_after = after;
+}
+
+/* Hand the window over.  If the last one has not been fetched yet, this one goes on. */
+static bool finish(struct window *w, bool aligned)
+{
+    if (w->ready)
+        return false;
+    w->now.aligned = aligned;
+    w->now.i_last = w->i_before;
+    w->done = w->now;
+    w->middle = w->next_middle;
+    w->arm = w->next_arm;
+    w->ready = true;
+    return true;
+}
+
+static void crossing(struct window *w, int16_t before, int16_t after)
+{
+    if (!w->begun) { /* what came before does not begin at a crossing: let it go */
+        w->begun = true;
+        begin(w, before, after);
+        return;
+    }
+    w->now.cycles++;
+    w->now.last_before = before;
+    w->now.last_after = after;
+    if (w->now.samples >= w->least && finish(w, true))
+        begin(w, before, after);
+}
+
+/* Follow the voltage through a low pass; true at a rising crossing. */
+static bool rises_through_zero(struct window *w, int16_t v)
+{
+    int16_t before = w->filtered;
+    w->filtered += (int16_t)(v * FRACTION - w->middle - before) >> FILTER;
+    if (w->filtered < -w->arm)
+        w->armed = true;
+    if (!w->armed || w->filtered < 0)
+        return false;
+    w->armed = false;
+    return true;
+}
+
+void window_add(struct window *w, uint16_t v_code, uint16_t i_code)
+{
+    int16_t v = (int16_t)v_code - WINDOW_MIDDLE, i = (int16_t)i_code - WINDOW_MIDDLE;
+    int16_t before = w->filtered;
+    struct sums *s = &w->now;
+    if (rises_through_zero(w, v)) {
+        crossing(w, before, w->filtered);
+    } else if (s->samples >= w->most) {
+        w->begun = false;
+        if (finish(w, false)) {
+            begin(w, 0, 0);
+        } else { /* nobody fetches: stop before a sum overflows */
+            s->lost = true;
+            return;
+        }
+    }
+    s->samples++;
+    s->v += v;
+    s->i += i;
+    s->vv += (uint32_t)((int32_t)v * v);
+    s->ii += (uint32_t)((int32_t)i * i);
+    s->vi += (int32_t)v * i;
+    s->vi_next += (int32_t)v * w->i_before;
+    if ((v_code <= WINDOW_LOW_RAIL || v_code >= WINDOW_HIGH_RAIL) && s->clipped_v < UINT8_MAX)
+        s->clipped_v++;
+    if ((i_code <= WINDOW_LOW_RAIL || i_code >= WINDOW_HIGH_RAIL) && s->clipped_i < UINT8_MAX)
+        s->clipped_i++;
+    if (i < s->i_low)
+        s->i_low = i;
+    if (i > s->i_high)
+        s->i_high = i;
+    w->i_before = i;
+}
+
+static uint16_t root(uint32_t square)
+{
+    uint16_t result = 0;
+    for (uint16_t bit = 0x8000; bit; bit >>= 1)
+        if ((uint32_t)(result | bit) * (result | bit) <= square)
+            result |= bit;
+    return result;
+}
+
+bool window_fetch(struct window *w, struct sums *sums)
+{
+    if (!w->ready)
+        return false;
+    *sums = w->done; /* interrupts leave `done` alone while it is ready */
+    int32_t mean = sums->v * FRACTION / (int32_t)sums->samples;
+    int32_t variance = (int32_t)(sums->vv / sums->samples) - mean * mean / (FRACTION * FRACTION);
+    int16_t arm = (int16_t)(root(variance > 0 ? (uint32_t)variance : 0) * FRACTION / 2);
+    w->next_middle = (int16_t)mean;
+    w->next_arm = arm > LEAST_ARM ? arm : LEAST_ARM;
+    w->ready = false;
+    return true;
+}

@@ -23,6 +23,7 @@ _LIMITS: Final[Mapping[Kind, tuple[float, float]]] = {
     Kind.TEMPERATURE: (-60.0, 200.0),
     Kind.DISTORTION: (0.0, 10_000.0),
     Kind.UNBALANCE: (0.0, 10_000.0),
+    Kind.RATIO: (0.0, 10_000.0),
 }
 """What no meter on any transformer can measure; tighter bounds follow from the circuit's rating."""
 

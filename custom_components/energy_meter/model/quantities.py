@@ -34,6 +34,7 @@ class Kind(StrEnum):
     TEMPERATURE = "temperature"
     DISTORTION = "distortion"
     UNBALANCE = "unbalance"
+    RATIO = "ratio"
     CODE = "code"
 
 
@@ -131,6 +132,7 @@ _UNIT_AND_PRECISION: Final[Mapping[Kind, tuple[str | None, int]]] = {
     Kind.TEMPERATURE: ("°C", 1),
     Kind.DISTORTION: ("%", 1),
     Kind.UNBALANCE: ("%", 1),
+    Kind.RATIO: (None, 2),
     Kind.CODE: (None, 0),
 }
 
@@ -148,6 +150,8 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _Row("current_avg", Kind.CURRENT, "Average of the phases", _FAST),
     _Row("current_sum", Kind.CURRENT, "Sum of the phases", _FAST),
     _Row("current_n", Kind.CURRENT, "Neutral conductor", _FAST),
+    _Row("voltage_peak", Kind.VOLTAGE, "Largest magnitude of an instant since the last reading"),
+    _Row("current_peak", Kind.CURRENT, "Largest magnitude of an instant since the last reading"),
     _Row("current_leakage", Kind.CURRENT, "Residual current", precision=3),
     # Power
     _Row("power", Kind.POWER, "Active power, import positive", _FAST, _SHOWN, variants=(_P, _C), variant_visibility=_SHOWN),
@@ -225,6 +229,7 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _Row("thd_voltage", Kind.DISTORTION, "Total harmonic distortion of the voltage", variants=(_P, _PP)),
     _Row("thd_voltage_ll", Kind.DISTORTION, "Total harmonic distortion of the phase to phase voltage, average"),
     _Row("thd_current", Kind.DISTORTION, "Total harmonic distortion of the current", variants=(_P,)),
+    _Row("current_crest_factor", Kind.RATIO, "Peak over effective value of the current", visibility=_SHOWN),
     _Row("unbalance_voltage", Kind.UNBALANCE, "Voltage unbalance"),
     _Row("unbalance_current", Kind.UNBALANCE, "Current unbalance"),
     # The meter itself

@@ -135,6 +135,9 @@ def _plus(value: float) -> float:
 _SHOWS: Final[Mapping[str, Show]] = {
     "voltage": _voltage,
     "voltage_ll": _voltage_ll,
+    "voltage_peak": _now(lambda now: now.voltage * 2**0.5),
+    "current_peak": _now(lambda now: now.current * 2**0.5),
+    "current_crest_factor": _always(2**0.5),
     "voltage_pen": _wandering(0.6, 0.2, 900),
     "current": _now(lambda now: now.current),
     "current_avg": _current_average,

@@ -446,7 +446,8 @@ def _bare(raw: Mapping[str, Any], line: bytes) -> Readings:
 def _values(raw: Mapping[str, Any], *, strict: bool) -> tuple[dict[str, Value], tuple[str, ...]]:
     """({quantity: value}, excerpts of what was refused).
 
-    With `strict` every name that is no quantity is refused, else only one that looks like one.
+    With `strict` everything that is no value of a quantity is refused, else only what was meant for one: `Power_hp`,
+    but not the word that a board prints as its `status`.
     """
     values: dict[str, Value] = {}
     refused: list[str] = []
@@ -459,7 +460,7 @@ def _values(raw: Mapping[str, Any], *, strict: bool) -> tuple[dict[str, Value], 
         usable, value = convert(spelling, given)
         if usable and spelling.key not in values:
             values[spelling.key] = value
-        else:
+        elif strict or looks_like_quantity(name):
             refused.append(_refusal(name, given))
     return values, tuple(refused)
 

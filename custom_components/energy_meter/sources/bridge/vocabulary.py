@@ -93,8 +93,9 @@ def _of_phase(rest: str, phase: str) -> Spelling | None:
 
 @lru_cache(maxsize=2048)
 def looks_like_quantity(name: str) -> bool:
-    """Whether a name that `resolve` does not know was probably meant for a quantity: `Power_hp`."""
-    return _MEANT.match(normalise(name[:64])) is not None
+    """Whether a name was probably meant for a quantity, though perhaps in no unit of ours: `Power_hp`."""
+    plain = normalise(name[:64])
+    return plain in _BY_NAME or _MEANT.match(plain) is not None
 
 
 def number(raw: object) -> float | int | None:

@@ -1,0 +1,1 @@
+"""The bridge source: pure, and over real ports and sockets."""

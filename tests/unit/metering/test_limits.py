@@ -109,7 +109,8 @@ def test_each_kind_judges_the_worst_phase(
     assert watch.state is LimitState.CLEAR
     change = watch.take(bad, time=1, monotonic=1)
     assert change is not None and change.exceeded
-    assert (change.key, change.value) == (worst[0], pytest.approx(worst[1]))
+    assert change.key == worst[0]
+    assert change.value == pytest.approx(worst[1])
     over = watch.take(good, time=2, monotonic=2)
     assert over is not None and not over.exceeded
 

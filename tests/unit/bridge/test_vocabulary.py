@@ -30,8 +30,8 @@ UNITS = {
 def documented() -> list[tuple[str, str, str]]:
     """`[(quantity, unit, spelling)]` of the table in the protocol's document."""
     found, key = [], ""
-    rows = re.findall(r"^\| (.*?) \| (.*?) \| (.*?) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
-    for quantity, unit, names in rows:
+    rows = re.findall(r"^\|(.*?)\|(.*?)\|(.*?)\|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    for quantity, unit, names in ([cell.strip() for cell in row] for row in rows):
         if unit not in {*UNITS, "V", "A", "W", "VA", "var", "1", "Hz", "kWh", "°C"}:
             continue
         key = quantity.strip("`") or key

@@ -121,6 +121,7 @@ def _reason(err: BaseException, where: Mapping[str, str], link: LinkSettings | N
     opening = isinstance(err, ModbusConnectionError | ModbusTimeoutError) and str(err).startswith(
         _OPENING
     )
+    proxy = where["port"].startswith("esphome")
     for inner in reversed(chain):
         if isinstance(inner, socket.gaierror | UnicodeError):
             return LinkProblem("unknown_host", where)
@@ -128,11 +129,12 @@ def _reason(err: BaseException, where: Mapping[str, str], link: LinkSettings | N
             return LinkProblem("invalid_certificate", {**where, "error": inner.verify_message})
         if isinstance(inner, ssl.SSLError):
             return LinkProblem("no_tls", where)
-        # A proxy whose ESPHome device is away says so with an exception of Home Assistant's.
+        # A proxy whose ESPHome device is away says so with an exception of Home Assistant's, one that has no such
+        # port with a ValueError.
+        if proxy and isinstance(inner, SerialException | HomeAssistantError | ValueError):
+            return LinkProblem("proxy_unavailable", {**where, "error": str(inner)})
         if isinstance(inner, SerialException | HomeAssistantError):
-            proxy = where["port"].startswith("esphome")
-            key = "proxy_unavailable" if proxy else "port_unusable"
-            return LinkProblem(key, {**where, "error": str(inner)})
+            return LinkProblem("port_unusable", {**where, "error": str(inner)})
         if isinstance(inner, OSError) and inner.errno is not None and inner.errno in _BY_ERRNO:
             return LinkProblem(_BY_ERRNO[inner.errno], where)
     if opening:

@@ -1,0 +1,1 @@
+"""The ESPHome configurations that come with the project."""

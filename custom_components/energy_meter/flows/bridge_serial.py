@@ -1,7 +1,7 @@
 """A board on a USB cable: port and speed; the speed is found out where another one was meant."""
 
 from contextlib import suppress
-from errno import EBUSY
+from dataclasses import replace
 from typing import Any, Final
 
 from homeassistant.components.usb import get_serial_by_id
@@ -21,12 +21,18 @@ from .base import Result
 from .bridge import VALUES_PATIENCE, BridgeSteps, Data
 from .bridge_ear import Heard, overhear
 from .bridge_forms import BAUDRATES, serial_form
+from .bridge_tcp import async_explain_network
 from .trouble import Trouble
 
 _LISTEN: Final = 8.0
 """Seconds; an Arduino starts anew when its port is opened, which takes two, and may be slow to speak."""
 _LISTEN_ELSEWHERE: Final = 4.0
 """Seconds at each other speed, where something was heard that could not be understood."""
+
+
+_OPENING: Final = ("bridge_cannot_open", "bridge_in_use")
+"""What the probe says of a port that it could not open; why is told by the exception behind it."""
+_PROXY: Final = "esphome"
 
 
 class BridgeSerialSteps(BridgeSteps):
@@ -80,17 +86,18 @@ class BridgeSerialSteps(BridgeSteps):
 
     async def _async_explain_serial(self, err: Exception, data: Data) -> Trouble:
         device = data[CONF_DEVICE]
-        where = {"port": device, "baudrate": str(data[CONF_BAUDRATE])}
-        link = ModbusSerialLink(device=device, settings=SerialSettings())
-        if isinstance(err, SourceError):
-            if err.key == "bridge_cannot_open" and isinstance(err.__cause__, OSError):
-                problem = await async_link_problem(self.hass, err.__cause__, link)
-                return Trouble(problem.key, problem.placeholders)
-            if err.key == "bridge_in_use":
-                problem = await async_link_problem(self.hass, BlockingIOError(EBUSY, ""), link)
-                return Trouble(problem.key, problem.placeholders)
+        where = {"port": device, "link": device, "baudrate": str(data[CONF_BAUDRATE])}
+        if "://" in device and not device.startswith(_PROXY):
+            return replace(await async_explain_network(err, device), field="base")
+        cause = err.__cause__ if isinstance(err, SourceError) else err
+        if isinstance(err, SourceError) and err.key not in _OPENING:
             return Trouble(err.key, {**where, **err.placeholders})
-        problem = await async_link_problem(self.hass, err, link)
+        if isinstance(cause, TimeoutError):
+            return Trouble("port_not_opening", where)
+        if cause is None or isinstance(cause, ValueError):
+            return Trouble("bridge_cannot_open", {**where, "detail": str(cause)})
+        link = ModbusSerialLink(device=device, settings=SerialSettings())
+        problem = await async_link_problem(self.hass, cause, link)
         return Trouble(problem.key, problem.placeholders)
 
 

@@ -24,6 +24,7 @@ from .bridge_forms import key_form, tcp_form
 from .trouble import Trouble
 
 _KEYS: Final = ("bridge_key_refused", "bridge_key_needed")
+_CONNECTING: Final = ("bridge_cannot_connect", "bridge_cannot_open")
 _BY_ERRNO: Final[Mapping[int, str]] = {
     errno.ECONNREFUSED: "bridge_connection_refused",
     errno.EHOSTUNREACH: "bridge_unreachable",
@@ -143,18 +144,28 @@ def take_key(data: Data, user_input: Mapping[str, Any]) -> Trouble | None:
 
 
 async def async_explain_tcp(err: Exception, data: Data) -> Trouble:
-    """What an exception of connecting means."""
-    where = {"link": f"{data[CONF_HOST]}:{data[CONF_PORT]}"}
-    if not isinstance(err, SourceError):
-        return Trouble("bridge_cannot_connect", {**where, "detail": str(err)})
-    placeholders = {"detail": "", **where, **err.placeholders}
+    """What an exception of connecting to a bridge means."""
+    return await async_explain_network(err, f"{data[CONF_HOST]}:{data[CONF_PORT]}")
+
+
+async def async_explain_network(err: Exception, link: str) -> Trouble:
+    """What an exception of a connection means.
+
+    Args:
+        err: of the probe, with the reason behind it as its cause.
+        link: where it should have led to, for people.
+    """
+    key = err.key if isinstance(err, SourceError) else "bridge_cannot_connect"
+    placeholders = {"port": link, "link": link, "detail": str(err)}
+    if isinstance(err, SourceError):
+        placeholders |= err.placeholders
     cause = err.__cause__
-    if err.key in _KEYS:
-        return Trouble(err.key, placeholders, field=CONF_KEY)
+    if key in _KEYS:
+        return Trouble(key, placeholders, field=CONF_KEY)
     if isinstance(cause, socket.gaierror):
         return Trouble("bridge_unknown_host", placeholders, field=CONF_HOST)
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError) and key in _CONNECTING:
         return Trouble("bridge_unreachable", placeholders)
-    if isinstance(cause, OSError) and (key := _BY_ERRNO.get(cause.errno or 0)):
-        return Trouble(key, placeholders)
-    return Trouble(err.key, placeholders)
+    if isinstance(cause, OSError) and (known := _BY_ERRNO.get(cause.errno or 0)):
+        return Trouble(known, placeholders)
+    return Trouble("bridge_cannot_connect" if key in _CONNECTING else key, placeholders)

@@ -90,7 +90,7 @@ async def serial_probe(url: str, baudrate: int = 9600, wait: float = 6) -> Hello
             prober = Prober(lambda line: _write(writer, line))
             await _settle(reader)
             prober.session.connected()
-            reading = asyncio.create_task(_read_all(reader, prober.session))
+            reading = asyncio.create_task(_read_all(reader, prober.session, torn=False))
             try:
                 return await prober.wait(wait, ended=reading)
             finally:
@@ -131,16 +131,26 @@ async def _settle(reader: asyncio.StreamReader) -> None:
 
 
 async def _read_all(
-    reader: asyncio.StreamReader, session: BridgeSession, *, network: bool = False
+    reader: asyncio.StreamReader,
+    session: BridgeSession,
+    *,
+    network: bool = False,
+    torn: bool = True,
 ) -> None:
     """Bring everything to the session until the port ends; the rest of a line at the start is nobody's fault.
+
+    Args:
+        reader: the port.
+        session: takes what comes.
+        network: whether the connection may be dead without a sign.
+        torn: leave the first line out if it is none; a probe wants to know of everything that comes.
 
     Raises:
         TimeoutError: with `network`, nothing came for so long that the connection may be dead.
     """
     loop = asyncio.get_running_loop()
     throttle = Throttle(loop.time, asyncio.sleep)
-    first: LineSplitter | None = LineSplitter()
+    first = LineSplitter() if torn else None
     while True:
         async with asyncio.timeout(_longest_silence(session) if network else None):
             data = await reader.read(PIECE)

@@ -51,8 +51,8 @@ def _third(week: Week) -> Week:
 class House:
     """The circuits of the house, by name.
 
-    `grid`, `heat_pump` and `car` have three phases; `solar`, `battery`, `kitchen`, `workshop`, `washing` and
-    `pump` have one. The washing machine hangs behind the workshop's meter.
+    `grid`, `heat_pump` and `car` have three phases; `solar`, `battery`, `kitchen`, `workshop`, `washing`,
+    `bench` and `pump` have one. The washing machine and the bench hang behind the workshop's meter.
     """
 
     def __init__(self, seed: int = 1) -> None:
@@ -101,6 +101,7 @@ class House:
                 "kitchen": {"l2": flow["kitchen"]},
                 "workshop": {"l3": workshop},
                 "washing": {"l3": flow["washing"]},
+                "bench": {"l3": _circuit_of("workshop", bench)},
                 "pump": {"l1": flow["pump"]},
                 "battery": {"l2": flow["battery"]},
             }.items()

@@ -11,13 +11,16 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.typing import ConfigType
 
+from .bridge_links import make_link
+from .bridge_runtime import BridgeRuntime
 from .connection import async_link
-from .const import CONF_IDENTITY, CONF_UNIT_ID, DOMAIN
+from .const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, DOMAIN, KIND_BRIDGE
 from .issues import async_clear_all
 from .profiles import async_check_profiles
 from .runtime import DATA_LIBRARY, LineRuntime
 from .runtime_base import (
     EnergyMeterConfigEntry,
+    EntryRuntime,
     async_forget_meter,
     configured_identities,
     meter_subentries,
@@ -60,8 +63,12 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
-    """Set up a line and its meters; none of them is waited for."""
-    runtime = LineRuntime(hass, entry, await async_link(hass, entry))
+    """Set up a line or a bridge and its meters; none of them is waited for."""
+    runtime: EntryRuntime
+    if entry.data.get(CONF_KIND) == KIND_BRIDGE:
+        runtime = BridgeRuntime(hass, entry, make_link(hass, entry))
+    else:
+        runtime = LineRuntime(hass, entry, await async_link(hass, entry))
     await runtime.async_prepare()
     entry.runtime_data = runtime
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -79,7 +86,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:
-    """Leave nothing of a line and its meters, except of those that moved to another line."""
+    """Leave nothing of a line or a bridge and its meters, except of those that moved elsewhere."""
     elsewhere = configured_identities(hass, besides=entry.entry_id)
     for subentry in meter_subentries(entry):
         if (identity := subentry.data[CONF_IDENTITY]) not in elsewhere:
@@ -87,6 +94,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
         if CONF_UNIT_ID in subentry.data:
             async_clear_all(hass, f"{entry.entry_id}_{subentry.data[CONF_UNIT_ID]}")
     async_clear_all(hass, entry.entry_id)
+    hass.data[DATA_STORE].async_forget_bridge(entry.entry_id)
 
 
 async def async_remove_config_entry_device(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import chain
 import logging
 import math
 from typing import Final, override
@@ -10,10 +9,10 @@ from typing import Final, override
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
-from homeassistant.helpers.entity import Entity
 from homeassistant.util import dt as dt_util
 
 from .const import (
+    CONF_ASSUMED_POWER_FACTOR,
     CONF_FAST_INTERVAL,
     CONF_IDENTITY,
     CONF_INVERT,
@@ -23,6 +22,7 @@ from .const import (
     DOMAIN,
     ROLE_DEVICE,
 )
+from .controlled import Controlled
 from .issues import Issue, async_clear, async_raise
 from .metering import CounterAnswer, CounterEvent, CounterEventKind, CounterQuestion, MeterPipeline
 from .metering.needs import needed, turned_state
@@ -50,7 +50,7 @@ EXPECTED_RESET: Final = timedelta(hours=1)
 _ODD: Final = frozenset({CounterEventKind.LOWER, CounterEventKind.HIGHER, CounterEventKind.JUMP})
 
 
-class MeterCoordinator(MeterListener):
+class MeterCoordinator(Controlled, MeterListener):
     """One meter's values, and who wants to know them.
 
     A quantity is read only while somebody has subscribed to it or to what follows from it. `values` holds
@@ -73,26 +73,21 @@ class MeterCoordinator(MeterListener):
         `on_changed` is called when other quantities than before are to be read, `read_soon` when those of
         a rate are wanted out of turn.
         """
+        super().__init__(subentry.data[CONF_IDENTITY])
         self.hass = hass
         self.entry = entry
         self.subentry = subentry
         self.shape = shape
         self.record = record
-        self.identity: str = subentry.data[CONF_IDENTITY]
         self.info: MeterInfo | None = None
         self.health = NO_HEALTH
         self.answering = False
-        self.entities: set[Entity] = set()
         self._on_changed = on_changed
         self._read_soon = read_soon
         self._fresh: set[str] = set()
         self._subscribers: dict[str, set[Callable[[], None]]] = {}
         self._on_health: set[Callable[[], None]] = set()
-        self._on_presence: set[Callable[[], None]] = set()
         self._floors: dict[str, float] = {}
-        self._setting_subscribers: dict[str, set[Callable[[], None]]] = {}
-        self.settings: dict[str, Value] = {}
-        """What controls are set to, as read back last."""
         self._was_silent = False
         self._wrong: tuple[str, str] | None = None
         self._looked_after: datetime | None = None
@@ -101,6 +96,11 @@ class MeterCoordinator(MeterListener):
         self._reset_until: datetime | None = None
         self._suspected: set[Issue] = set()
         self._inverted: bool = subentry.data.get(CONF_INVERT, False)
+        self._reachable: bool | None = None
+        self._late: set[str] = set()
+        """Totals that late readings have moved and nobody was told of yet."""
+        self.on_progress: Callable[[datetime, bool], None] | None = None
+        """Called after each reading with its time and whether it was late, when `values` are up to date."""
         self.pipeline = self._make_pipeline()
         self.values: dict[str, Value] = dict(self.pipeline.totals)
 
@@ -112,10 +112,12 @@ class MeterCoordinator(MeterListener):
             rated_current=data.get(CONF_RATED_CURRENT),
             invert=self._inverted,
             only_import=data.get(CONF_ROLE) in ONLY_IMPORT,
-            power_interval=data.get(CONF_FAST_INTERVAL, DEFAULT_FAST_INTERVAL),
+            power_interval=shape.interval or data.get(CONF_FAST_INTERVAL, DEFAULT_FAST_INTERVAL),
             counts=shape.counts,
             resolution=shape.resolution,
             modulus=shape.modulus,
+            assumed_power_factor=data.get(CONF_ASSUMED_POWER_FACTOR),
+            late=shape.late,
             state=self.record.metering,
         )
 
@@ -150,11 +152,15 @@ class MeterCoordinator(MeterListener):
     @property
     def wanted(self) -> frozenset[str]:
         """Measured quantities that are to be read for what is subscribed to."""
+        return self._needed(self._subscribers)
+
+    def _needed(self, keys: Iterable[str]) -> frozenset[str]:
         return needed(
-            self._subscribers,
+            keys,
             self.pipeline.measured,
             phases=self.shape.phases,
             invert=self._inverted,
+            assumed_power_factor=self.subentry.data.get(CONF_ASSUMED_POWER_FACTOR),
         )
 
     @callback
@@ -188,37 +194,17 @@ class MeterCoordinator(MeterListener):
             update()
 
     @property
-    def wanted_settings(self) -> tuple[str, ...]:
-        """Controls whose state somebody has subscribed to."""
-        return tuple(self._setting_subscribers)
+    @override
+    def reachable(self) -> bool:
+        """Whether a control can be carried out: a bridge is there even while its meter is silent."""
+        return self.answering if self._reachable is None else self._reachable
 
     @callback
-    def async_subscribe_setting(self, key: str, update: Callable[[], None]) -> CALLBACK_TYPE:
-        """Call `update` when this control is set otherwise, or the meter comes or goes."""
-        self._setting_subscribers.setdefault(key, set()).add(update)
-
-        @callback
-        def unsubscribe() -> None:
-            subscribers = self._setting_subscribers[key]
-            subscribers.discard(update)
-            if not subscribers:
-                del self._setting_subscribers[key]
-                self.settings.pop(key, None)
-
-        return unsubscribe
-
-    @callback
-    def async_subscribe_presence(self, update: Callable[[], None]) -> CALLBACK_TYPE:
-        """Call `update` when the meter begins or ends to answer."""
-        self._on_presence.add(update)
-        return lambda: self._on_presence.discard(update)
-
-    @callback
-    def async_setting(self, key: str, value: Value) -> None:
-        """Take what a control is set to."""
-        self.settings[key] = value
-        for update in tuple(self._setting_subscribers.get(key, ())):
-            update()
+    def async_reachable(self, reachable: bool) -> None:
+        """Take whether controls can be carried out, where that does not hang on the meter's own readings."""
+        if reachable != self._reachable:
+            self._reachable = reachable
+            self._tell_presence()
 
     def is_fresh(self, key: str) -> bool:
         """Whether the value was read lately, and the meter still answers."""
@@ -421,7 +407,40 @@ class MeterCoordinator(MeterListener):
                 continue
             self.values[key] = value
             woken.add(key)
+        if self._late:
+            woken |= self._late
+            self._late.clear()
+        if self.on_progress is not None:
+            self.on_progress(reading.time, False)
         self._tell(woken)
+
+    @callback
+    def on_late_reading(self, reading: Reading) -> None:
+        """Take what was measured a while ago and kept since: it moves the totals, and is no present value."""
+        if self.record.last_reading is None or reading.time > self.record.last_reading:
+            self.record.last_reading = reading.time
+        measurement = self.pipeline.process(reading)
+        if measurement.events:
+            self._note(measurement.events)
+        for key, value in self._floored(measurement.values).items():
+            if value is None or self.shape.moves(QUANTITIES[key]) is None:
+                continue
+            if self.values.get(key) != value:
+                self.values[key] = value
+                self._late.add(key)
+        if self.on_progress is not None:
+            self.on_progress(reading.time, True)
+
+    @callback
+    def async_tell_late(self) -> None:
+        """Show what late readings have moved; now and then while many arrive, not with each."""
+        late, self._late = self._late, set()
+        self._tell(late)
+
+    @callback
+    def async_away(self) -> None:
+        """What the meter hangs on is away: nothing is said about the meter itself."""
+        self._down()
 
     def _floored(self, values: Mapping[str, Value]) -> Mapping[str, Value]:
         if not self._floors:
@@ -448,17 +467,7 @@ class MeterCoordinator(MeterListener):
     @override
     def on_stale(self, meter_id: str, keys: frozenset[str]) -> None:
         """These were missed for two of their rounds, and with them what is derived from them."""
-        self._lose(
-            key
-            for key in tuple(self._fresh)
-            if keys
-            & needed(
-                (key,),
-                self.pipeline.measured,
-                phases=self.shape.phases,
-                invert=self._inverted,
-            )
-        )
+        self._lose(key for key in tuple(self._fresh) if keys & self._needed((key,)))
 
     @callback
     @override
@@ -519,8 +528,7 @@ class MeterCoordinator(MeterListener):
         if answering == self.answering:
             return
         self.answering = answering
-        for update in (*self._on_presence, *chain(*self._setting_subscribers.values())):
-            update()
+        self._tell_presence()
 
     def _lose(self, keys: Iterable[str]) -> None:
         lost = set(keys)

@@ -9,13 +9,26 @@ from typing import Any, Final
 
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.const import CONF_DEVICE, CONF_HOST
+from homeassistant.const import CONF_DEVICE, CONF_HOST, CONF_WEBHOOK_ID
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
-from .const import CONF_AREA, CONF_IDENTITY, CONF_INSIDE, CONF_SERIAL_NUMBER, DOMAIN, SUBENTRY_METER
+from .bridge_runtime import BridgeRuntime
+from .const import (
+    CONF_AREA,
+    CONF_BRIDGE,
+    CONF_IDENTITY,
+    CONF_INSIDE,
+    CONF_KEY,
+    CONF_PREFIX,
+    CONF_SERIAL_NUMBER,
+    DOMAIN,
+    SUBENTRY_BRIDGE_METER,
+    SUBENTRY_METER,
+)
+from .coordinator import MeterCoordinator
 from .runtime import LineRuntime
-from .runtime_base import EnergyMeterConfigEntry
+from .runtime_base import EnergyMeterConfigEntry, meter_subentries
 from .sources.modbus.codec import RegisterImage
 from .sources.modbus.profile import Profile, Span, Table
 
@@ -29,6 +42,10 @@ TO_REDACT: Final = {
     CONF_IDENTITY,
     CONF_INSIDE,
     CONF_SERIAL_NUMBER,
+    CONF_BRIDGE,
+    CONF_KEY,
+    CONF_PREFIX,
+    CONF_WEBHOOK_ID,
     "meter_id",
 }
 _PRIVATE: Final = ("serial_number",)
@@ -38,8 +55,14 @@ _PRIVATE: Final = ("serial_number",)
 async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: EnergyMeterConfigEntry
 ) -> dict[str, Any]:
-    """Return everything about a line and its meters."""
+    """Return everything about a line or a bridge and its meters."""
     runtime = entry.runtime_data
+    if isinstance(runtime, BridgeRuntime):
+        meters = entry.get_subentries_of_type(SUBENTRY_BRIDGE_METER)
+        return {
+            "bridge": _bridge(runtime),
+            "meters": [_bridge_meter(runtime, each) for each in meters],
+        }
     assert isinstance(runtime, LineRuntime)
     return {
         "line": _line(runtime),
@@ -54,10 +77,13 @@ async def async_get_device_diagnostics(
 ) -> dict[str, Any]:
     """Return everything about one meter and what it shares with others; the whole for the line's device."""
     runtime = entry.runtime_data
-    assert isinstance(runtime, LineRuntime)
-    for subentry in entry.get_subentries_of_type(SUBENTRY_METER):
-        if (DOMAIN, subentry.data[CONF_IDENTITY]) in device.identifiers:
+    for subentry in meter_subentries(entry):
+        if (DOMAIN, subentry.data[CONF_IDENTITY]) not in device.identifiers:
+            continue
+        if isinstance(runtime, LineRuntime):
             return {"line": _line(runtime), "meters": [_meter(runtime, subentry)]}
+        if isinstance(runtime, BridgeRuntime):
+            return {"bridge": _bridge(runtime), "meters": [_bridge_meter(runtime, subentry)]}
     return await async_get_config_entry_diagnostics(hass, entry)
 
 
@@ -80,17 +106,7 @@ def _meter(runtime: LineRuntime, subentry: ConfigSubentry) -> dict[str, Any]:
     if meter is None:
         return about | {"state": "no profile"}
     known = runtime.line.health.meters.get(meter.identity)
-    about |= {
-        "answering": meter.answering,
-        "last_reading": meter.last_reading and meter.last_reading.isoformat(),
-        "wanted": sorted(meter.wanted),
-        "values": dict(sorted(meter.values.items())),
-        "fresh": [key for key in sorted(meter.values) if meter.is_fresh(key)],
-        "settings": dict(meter.settings),
-        "questions": [asdict(question) for question in meter.pipeline.questions()],
-        "metering": meter.pipeline.to_dict(),
-        "health": asdict(known) if known else None,
-    }
+    about |= _values(meter) | {"health": asdict(known) if known else None}
     if known is not None:
         info = runtime.line.info(meter.identity)
         about |= {
@@ -102,6 +118,46 @@ def _meter(runtime: LineRuntime, subentry: ConfigSubentry) -> dict[str, Any]:
             ),
         }
     return about
+
+
+def _values(meter: MeterCoordinator) -> dict[str, Any]:
+    return {
+        "answering": meter.answering,
+        "last_reading": meter.last_reading and meter.last_reading.isoformat(),
+        "wanted": sorted(meter.wanted),
+        "values": dict(sorted(meter.values.items())),
+        "fresh": [key for key in sorted(meter.values) if meter.is_fresh(key)],
+        "settings": dict(meter.settings),
+        "questions": [asdict(question) for question in meter.pipeline.questions()],
+        "metering": meter.pipeline.to_dict(),
+    }
+
+
+def _bridge(runtime: BridgeRuntime) -> dict[str, Any]:
+    hello = runtime.hello
+    about = None
+    if hello is not None:
+        about = {
+            name: getattr(hello, name)
+            for name in ("boot", "firmware", "hardware", "kind", "interval", "synthesised")
+        } | {"capabilities": sorted(hello.capabilities)}
+    return {
+        "entry": async_redact_data(dict(runtime.entry.data), TO_REDACT),
+        "connected": runtime.connected,
+        "hello": about,
+        "health": asdict(runtime.bridge_health),
+        "counters": asdict(runtime.session.counters),
+        "settings": runtime.settings.get(None, {}),
+        "removed": sorted(runtime.removed),
+    }
+
+
+def _bridge_meter(runtime: BridgeRuntime, subentry: ConfigSubentry) -> dict[str, Any]:
+    about: dict[str, Any] = {"config": async_redact_data(dict(subentry.data), TO_REDACT)}
+    meter = runtime.meters.get(subentry.subentry_id)
+    if meter is None:
+        return about | {"state": "not heard of yet"}
+    return about | _values(meter) | {"shape": asdict(meter.shape)}
 
 
 def _registers(profile: Profile, image: RegisterImage) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,13 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity
 
 from .const import DOMAIN
+from .controlled import Controlled
 from .coordinator import MeterCoordinator
 from .runtime_base import EntryRuntime
 
 
-class MeterEntity(Entity):
-    """An entity of one meter, woken only when the thing it shows may have changed.
+class PlaceEntity(Entity):
+    """An entity of one meter or of a bridge, woken only when the thing it shows may have changed.
 
     A subclass says in `_take` what there is to show; nothing is written while that stays the same.
     """
@@ -21,18 +22,18 @@ class MeterEntity(Entity):
     _attr_should_poll = False
     _attr_available = False
 
-    def __init__(self, meter: MeterCoordinator, key: str) -> None:
-        """Belong to a meter; `key` tells the meter's entities apart."""
-        self.meter = meter
-        self._attr_unique_id = f"{meter.identity}_{key}"
-        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, meter.identity)})
+    def __init__(self, place: Controlled, key: str) -> None:
+        """Belong to a meter or a bridge; `key` tells its entities apart."""
+        self.place = place
+        self._attr_unique_id = f"{place.identity}_{key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, place.identity)})
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Be known to the meter, which takes its entities along when it goes."""
+        """Be known to the place, which takes its entities along when it goes."""
         await super().async_added_to_hass()
-        self.meter.entities.add(self)
-        self.async_on_remove(lambda: self.meter.entities.discard(self))
+        self.place.entities.add(self)
+        self.async_on_remove(lambda: self.place.entities.discard(self))
 
     @callback
     def _take(self) -> bool:
@@ -45,21 +46,30 @@ class MeterEntity(Entity):
             self.async_write_ha_state()
 
 
+class MeterEntity(PlaceEntity):
+    """An entity that shows something of one meter."""
+
+    def __init__(self, meter: MeterCoordinator, key: str) -> None:
+        """Belong to a meter; `key` tells the meter's entities apart."""
+        super().__init__(meter, key)
+        self.meter = meter
+
+
 class LineEntity(Entity):
-    """An entity of the line itself."""
+    """An entity of the line or the bridge itself that is looked at with its health."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
 
     def __init__(self, runtime: EntryRuntime, key: str) -> None:
-        """Belong to a line; `key` tells the line's entities apart."""
+        """Belong to a line or a bridge; `key` tells its entities apart."""
         self.runtime = runtime
         self._attr_unique_id = f"{runtime.entry.entry_id}_{key}"
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, runtime.entry.entry_id)})
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Take part in the line's regular look at its health."""
+        """Take part in the regular look at its health."""
         await super().async_added_to_hass()
         self.async_on_remove(self.runtime.async_on_health(self._handle_health))
         self._take()

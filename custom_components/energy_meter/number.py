@@ -6,8 +6,8 @@ from homeassistant.components.number import NumberEntity, NumberMode
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .control import SettingEntity, async_add_controls
-from .coordinator import MeterCoordinator
+from .control import Command, SettingEntity, async_add_controls
+from .controlled import Controlled
 from .model import Control, ControlKind
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 
@@ -19,9 +19,11 @@ class MeterNumber(SettingEntity, NumberEntity):
 
     _attr_mode = NumberMode.BOX
 
-    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(
+        self, runtime: EntryRuntime, place: Controlled, control: Control, command: Command
+    ) -> None:
         """Offer this control."""
-        super().__init__(runtime, meter, control)
+        super().__init__(runtime, place, control, command)
         self._attr_native_unit_of_measurement = control.unit
         if control.minimum is not None:
             self._attr_native_min_value = control.minimum
@@ -47,5 +49,5 @@ async def async_setup_entry(
     entry: EnergyMeterConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the numbers of every meter that the line has or will have."""
+    """Add the numbers of every meter that there is or will be."""
     async_add_controls(entry.runtime_data, async_add_entities, ControlKind.NUMBER, MeterNumber)

@@ -6,8 +6,8 @@ from homeassistant.components.select import SelectEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .control import SettingEntity, async_add_controls
-from .coordinator import MeterCoordinator
+from .control import Command, SettingEntity, async_add_controls
+from .controlled import Controlled
 from .model import Control, ControlKind, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 
@@ -17,9 +17,11 @@ PARALLEL_UPDATES = 0
 class MeterSelect(SettingEntity, SelectEntity):
     """A setting out of a list; the options are the maker's own words."""
 
-    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(
+        self, runtime: EntryRuntime, place: Controlled, control: Control, command: Command
+    ) -> None:
         """Offer this control."""
-        super().__init__(runtime, meter, control)
+        super().__init__(runtime, place, control, command)
         self._attr_options = list(control.options.values())
 
     @override
@@ -45,5 +47,5 @@ async def async_setup_entry(
     entry: EnergyMeterConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the selects of every meter that the line has or will have."""
+    """Add the selects of every meter that there is or will be."""
     async_add_controls(entry.runtime_data, async_add_entities, ControlKind.SELECT, MeterSelect)

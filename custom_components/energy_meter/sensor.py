@@ -1,4 +1,4 @@
-"""Sensors: every quantity of every meter, and how meters and line fare."""
+"""Sensors: every quantity of every meter, and how meters, line and bridge fare."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,12 +13,20 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, PERCENTAGE, EntityCategory, UnitOfTime
+from homeassistant.const import (
+    ATTR_UNIT_OF_MEASUREMENT,
+    PERCENTAGE,
+    SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+    EntityCategory,
+    UnitOfInformation,
+    UnitOfTime,
+)
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.recorder import DATA_INSTANCE, get_instance
 from homeassistant.util import dt as dt_util
 
+from .bridge_runtime import BridgeRuntime
 from .coordinator import MeterCoordinator
 from .entity import LineEntity, MeterEntity
 from .model import Counts, Kind, Quantity, Value, Visibility
@@ -154,6 +162,15 @@ class LineHealthDescription(SensorEntityDescription):
     value_fn: Callable[[LinkHealth], float | None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class BridgeHealthDescription(SensorEntityDescription):
+    """How a bridge fares: what it says itself, and what was counted here."""
+
+    value_fn: Callable[[BridgeRuntime], float | None]
+    said: bool = False
+    """Whether the bridge says it itself, so that it is not known while that is away."""
+
+
 def _common(key: str, **more: Any) -> dict[str, Any]:
     """What all health sensors are: diagnostic, and off until somebody looks for a fault."""
     return {
@@ -242,6 +259,73 @@ LINE_HEALTH: Final = (
 )
 
 
+BRIDGE_METER_HEALTH: Final = tuple(
+    each for each in METER_HEALTH if each.key in {"last_reading", "data_age", "reading_interval"}
+)
+"""What makes sense for a meter that nobody asks: it says everything by itself."""
+
+BRIDGE_HEALTH: Final = (
+    BridgeHealthDescription(
+        **_common(
+            "signal_strength",
+            device_class=SensorDeviceClass.SIGNAL_STRENGTH,
+            native_unit_of_measurement=SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+            state_class=SensorStateClass.MEASUREMENT,
+            suggested_display_precision=0,
+        ),
+        value_fn=lambda runtime: runtime.bridge_health.rssi,
+        said=True,
+    ),
+    BridgeHealthDescription(
+        **_seconds("uptime", 0),
+        value_fn=lambda runtime: runtime.bridge_health.uptime,
+        said=True,
+    ),
+    BridgeHealthDescription(
+        **_common(
+            "free_memory",
+            device_class=SensorDeviceClass.DATA_SIZE,
+            native_unit_of_measurement=UnitOfInformation.BYTES,
+            state_class=SensorStateClass.MEASUREMENT,
+            suggested_display_precision=0,
+        ),
+        value_fn=lambda runtime: runtime.bridge_health.free_memory,
+        said=True,
+    ),
+    BridgeHealthDescription(
+        **_common(
+            "buffered_readings",
+            state_class=SensorStateClass.MEASUREMENT,
+            suggested_display_precision=0,
+        ),
+        value_fn=lambda runtime: runtime.bridge_health.buffered,
+        said=True,
+    ),
+    BridgeHealthDescription(
+        **_count("dropped_readings"),
+        value_fn=lambda runtime: runtime.bridge_health.dropped,
+        said=True,
+    ),
+    BridgeHealthDescription(
+        **_count("sensor_line_errors"),
+        value_fn=lambda runtime: runtime.bridge_health.errors,
+        said=True,
+    ),
+    BridgeHealthDescription(
+        **_count("lost_readings"), value_fn=lambda runtime: runtime.session.counters.lost
+    ),
+    BridgeHealthDescription(
+        **_count("repeated_readings"), value_fn=lambda runtime: runtime.session.counters.repeated
+    ),
+    BridgeHealthDescription(
+        **_count("bad_lines"), value_fn=lambda runtime: runtime.session.counters.bad
+    ),
+    BridgeHealthDescription(
+        **_count("refused_values"), value_fn=lambda runtime: runtime.session.counters.refused
+    ),
+)
+
+
 class MeterHealthSensor(MeterEntity, SensorEntity):
     """How one meter fares; looked at now and then, not with every reading."""
 
@@ -290,21 +374,49 @@ class LineHealthSensor(LineEntity, SensorEntity):
         return True
 
 
+class BridgeHealthSensor(LineEntity, SensorEntity):
+    """How a bridge fares."""
+
+    entity_description: BridgeHealthDescription
+
+    def __init__(self, runtime: BridgeRuntime, description: BridgeHealthDescription) -> None:
+        """Show this figure of this bridge."""
+        super().__init__(runtime, description.key)
+        self.bridge = runtime
+        self.entity_description = description
+
+    @callback
+    @override
+    def _take(self) -> bool:
+        available = self.bridge.connected or not self.entity_description.said
+        value = self.entity_description.value_fn(self.bridge) if available else None
+        if (available, value) == (self._attr_available, self._attr_native_value):
+            return False
+        self._attr_available = available
+        self._attr_native_value = value
+        return True
+
+
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: EnergyMeterConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the line's sensors, and those of every meter that it has or will have."""
+    """Add the sensors of the line or the bridge, and those of every meter that it has or will have."""
     runtime = entry.runtime_data
-    async_add_entities(LineHealthSensor(runtime, description) for description in LINE_HEALTH)
+    meter_health: tuple[MeterHealthDescription, ...] = METER_HEALTH
+    if isinstance(runtime, BridgeRuntime):
+        meter_health = BRIDGE_METER_HEALTH
+        async_add_entities(BridgeHealthSensor(runtime, each) for each in BRIDGE_HEALTH)
+    else:
+        async_add_entities(LineHealthSensor(runtime, each) for each in LINE_HEALTH)
 
     @callback
     def add_meter(meter: MeterCoordinator) -> None:
         async_add_entities(
             [
                 *(QuantitySensor(meter, quantity) for quantity in meter.quantities),
-                *(MeterHealthSensor(meter, description) for description in METER_HEALTH),
+                *(MeterHealthSensor(meter, description) for description in meter_health),
             ],
             config_subentry_id=meter.subentry_id,
         )

@@ -1,4 +1,4 @@
-"""What is kept about meters over a restart: the state of their counters, and what their line has learned.
+"""What is kept about meters over a restart: the state of their counters, and what their line or bridge has told.
 
 One file for all meters, by identity, so that a meter that moves to another line takes its own along.
 """
@@ -53,6 +53,30 @@ class MeterRecord:
         )
 
 
+@dataclass(slots=True, kw_only=True)
+class BridgeRecord:
+    """What is kept of one bridge."""
+
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What `BridgeSession.memory` gave: its last hello, and which messages have been taken."""
+    shapes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """{bridge's id of a meter: its shape, see `bridge_shape.shape_to_json`}, of those that are set up."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it is stored."""
+        return {"memory": self.memory, "shapes": self.shapes}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """A stored record; what is missing is as in a new one."""
+        return cls(
+            **{
+                name: value if isinstance(value := data.get(name), dict) else {}
+                for name in ("memory", "shapes")
+            }
+        )
+
+
 class MeterStore:
     """All records, and the file that they are in."""
 
@@ -60,6 +84,7 @@ class MeterStore:
         """Choose the file; `async_load` reads it."""
         self._store: Store[dict[str, Any]] = Store(hass, STORAGE_VERSION, DOMAIN)
         self._records: dict[str, MeterRecord] = {}
+        self._bridges: dict[str, BridgeRecord] = {}
         self._refresh: dict[str, Callable[[], None]] = {}
         self._pending = False
 
@@ -70,10 +95,24 @@ class MeterStore:
             identity: MeterRecord.from_json(record)
             for identity, record in data.get("meters", {}).items()
         }
+        self._bridges = {
+            entry_id: BridgeRecord.from_json(record)
+            for entry_id, record in data.get("bridges", {}).items()
+        }
 
     def record(self, identity: str) -> MeterRecord:
         """The meter's record; a new one if there is none."""
         return self._records.setdefault(identity, MeterRecord())
+
+    def bridge(self, entry_id: str) -> BridgeRecord:
+        """The record of the bridge of a config entry; a new one if there is none."""
+        return self._bridges.setdefault(entry_id, BridgeRecord())
+
+    @callback
+    def async_forget_bridge(self, entry_id: str) -> None:
+        """Drop a bridge that is not set up any more."""
+        if self._bridges.pop(entry_id, None) is not None:
+            self.async_save_soon(0)
 
     @callback
     def async_attach(self, identity: str, refresh: Callable[[], None]) -> None:
@@ -108,13 +147,18 @@ class MeterStore:
         self._pending = True
         self._store.async_delay_save(self._data, delay)
 
+    async def async_save(self) -> None:
+        """Write now; what was known when this was called is on disk when it returns."""
+        await self._store.async_save(self._data())
+
     @callback
     def _data(self) -> dict[str, Any]:
         self._pending = False
         for refresh in self._refresh.values():
             refresh()
         return {
-            "meters": {identity: record.to_json() for identity, record in self._records.items()}
+            "meters": {identity: record.to_json() for identity, record in self._records.items()},
+            "bridges": {entry_id: record.to_json() for entry_id, record in self._bridges.items()},
         }
 
 

@@ -6,8 +6,8 @@ from homeassistant.components.switch import SwitchEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .control import SettingEntity, async_add_controls
-from .coordinator import MeterCoordinator
+from .control import Command, SettingEntity, async_add_controls
+from .controlled import Controlled
 from .model import Control, ControlKind, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 
@@ -17,9 +17,11 @@ PARALLEL_UPDATES = 0
 class MeterSwitch(SettingEntity, SwitchEntity):
     """A relay, or anything else with two states; the lower raw value is off."""
 
-    def __init__(self, runtime: EntryRuntime, meter: MeterCoordinator, control: Control) -> None:
+    def __init__(
+        self, runtime: EntryRuntime, place: Controlled, control: Control, command: Command
+    ) -> None:
         """Offer this control."""
-        super().__init__(runtime, meter, control)
+        super().__init__(runtime, place, control, command)
         self._off, self._on = sorted(control.options) if control.options else (0, 1)
 
     @override
@@ -49,5 +51,5 @@ async def async_setup_entry(
     entry: EnergyMeterConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the switches of every meter that the line has or will have."""
+    """Add the switches of every meter that there is or will be."""
     async_add_controls(entry.runtime_data, async_add_entities, ControlKind.SWITCH, MeterSwitch)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from custom_components.energy_meter import sensor
+from custom_components.energy_meter.control import NAMED
 from custom_components.energy_meter.issues import Issue
 from custom_components.energy_meter.model import CONTROL_KEYS, QUANTITIES, ControlKind, Kind
 from custom_components.energy_meter.repairs import _FIXES
@@ -37,6 +38,8 @@ SCHEMAS = {
 
 # Kinds whose icon follows from their device class.
 CLASSED = {kind for kind in Kind if kind in sensor._DEVICE_CLASSES}
+
+HEALTH = (*sensor.METER_HEALTH, *sensor.LINE_HEALTH, *sensor.BRIDGE_HEALTH)
 
 # https://developers.home-assistant.io/docs/core/integration-quality-scale/rules
 RULES = {
@@ -139,7 +142,7 @@ def test_every_quantity_without_a_device_class_has_an_icon() -> None:
 
 
 def test_every_health_sensor_has_a_name_and_what_has_no_class_an_icon() -> None:
-    for description in (*sensor.METER_HEALTH, *sensor.LINE_HEALTH):
+    for description in HEALTH:
         assert TEXTS["entity"]["sensor"][description.key]["name"]
         assert description.device_class or description.key in ICONS["entity"]["sensor"]
 
@@ -156,14 +159,14 @@ def test_every_control_of_every_profile_has_a_name_and_an_icon() -> None:
 
 def test_nothing_is_named_that_is_not_there() -> None:
     known = {quantity.translation_key for quantity in QUANTITIES.values()} | {
-        description.key for description in (*sensor.METER_HEALTH, *sensor.LINE_HEALTH)
+        description.key for description in HEALTH
     }
     assert TEXTS["entity"]["sensor"].keys() == known
     for kind in ControlKind:
-        assert TEXTS["entity"][kind.value].keys() <= CONTROL_KEYS
+        assert TEXTS["entity"][kind.value].keys() <= NAMED
         assert ICONS["entity"][kind.value].keys() == TEXTS["entity"][kind.value].keys()
     assert ICONS["entity"]["sensor"].keys() <= known
-    assert {key for kind in ControlKind for key in TEXTS["entity"][kind.value]} == CONTROL_KEYS
+    assert {key for kind in ControlKind for key in TEXTS["entity"][kind.value]} == NAMED
 
 
 def test_every_issue_has_texts_and_a_fix_flow_whose_steps_have_theirs() -> None:

@@ -1,11 +1,13 @@
 """The vocabulary and the values that flow through the integration; no I/O, no Home Assistant."""
 
-from .meter import CONTROL_KEYS, Control, ControlKind, MeterInfo
+from .meter import BRIDGE_CONTROLS, CALIBRATION_KEYS, CONTROL_KEYS, Control, ControlKind, MeterInfo
 from .quantities import QUANTITIES, Counts, Kind, Quantity, Rate, Variants, Visibility
 from .reading import Reading, Value
 from .shape import MeterShape
 
 __all__ = [
+    "BRIDGE_CONTROLS",
+    "CALIBRATION_KEYS",
     "CONTROL_KEYS",
     "QUANTITIES",
     "Control",

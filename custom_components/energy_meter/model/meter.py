@@ -50,6 +50,20 @@ CONTROL_KEYS: Final = frozenset(
 """Every control of a Modbus meter that is offered to users, so that each has a translated name."""
 
 
+CALIBRATION_KEYS: Final = frozenset(
+    {
+        "current_gain",
+        "current_offset",
+        "dead_band",
+        "phase_shift",
+        "power_factor",
+        "voltage_gain",
+        "voltage_offset",
+    }
+)
+"""Numbers that a meter of a bridge keeps about its sensors."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """Something a user can do to a meter."""
@@ -64,6 +78,13 @@ class Control:
     """For SELECT and SWITCH: raw value to spoken form."""
     guarded: bool = False
     """Whether it changes how the meter measures or talks, so that a slip could lose it."""
+
+
+BRIDGE_CONTROLS: Final = (
+    Control(key="identify", kind=ControlKind.BUTTON),
+    Control(key="restart", kind=ControlKind.BUTTON),
+)
+"""What every bridge that says hello can do itself, listed or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ class MeterShape:
     """Each counter's figure at which it starts again from zero, where known."""
     controls: tuple[Control, ...] = ()
     """What is offered to users; a source may know of more."""
+    interval: float | None = None
+    """Seconds between two readings, where that is not the user's to say."""
     late: bool = False
     """Whether readings of a silence may still arrive after it: they are kept where it hangs."""
 

@@ -1,0 +1,93 @@
+"""What a bridge says about a meter as the shape of one, and both as what is kept until it says it again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+import math
+from typing import Any, Final
+
+from .model import QUANTITIES, Control, ControlKind, MeterShape
+from .sources.bridge import Hello, MeterHello
+
+BUFFER: Final = "buffer"
+"""The capability of a bridge that keeps readings until they are acknowledged."""
+
+
+def shape_of(hello: Hello, meter: MeterHello) -> MeterShape:
+    """Return what a meter of a bridge is to everything above it."""
+    return MeterShape(
+        measured=tuple(key for key in QUANTITIES if key in meter.quantities),
+        phases=meter.phases,
+        manufacturer=meter.manufacturer,
+        model=meter.model,
+        resolution={key: digit for key, digit in meter.resolution.items() if digit > 0},
+        controls=meter.controls,
+        interval=hello.interval,
+        late=BUFFER in hello.capabilities,
+    )
+
+
+def grown(before: MeterShape, after: MeterShape) -> MeterShape:
+    """Return a meter's shape with all that it has ever shown: not everything is said or seen at once."""
+    measured = {*before.measured, *after.measured}
+    return replace(
+        after,
+        measured=tuple(key for key in QUANTITIES if key in measured),
+        phases=max(before.phases, after.phases),
+    )
+
+
+def firmware_of(hello: Hello, meter: MeterHello) -> str:
+    """What a meter's quantities hang on: with other firmware it may have fewer."""
+    return f"{hello.firmware or ''}/{meter.firmware or ''}"
+
+
+def shape_to_json(shape: MeterShape, firmware: str) -> dict[str, Any]:
+    """The shape as it is kept over a restart."""
+    return {
+        "firmware": firmware,
+        "measured": list(shape.measured),
+        "phases": shape.phases,
+        "manufacturer": shape.manufacturer,
+        "model": shape.model,
+        "resolution": dict(shape.resolution),
+        "controls": [
+            {**asdict(control), "options": {str(raw): to for raw, to in control.options.items()}}
+            for control in shape.controls
+        ],
+        "interval": shape.interval,
+        "late": shape.late,
+    }
+
+
+def shape_from_json(data: Mapping[str, Any]) -> MeterShape | None:
+    """A kept shape; None if it cannot be understood, so that the bridge has to say it again."""
+    try:
+        measured = [str(key) for key in data["measured"]]
+        return MeterShape(
+            measured=tuple(key for key in QUANTITIES if key in measured),
+            phases=3 if data["phases"] == 3 else 1,
+            manufacturer=data.get("manufacturer"),
+            model=data.get("model"),
+            resolution={
+                str(key): float(digit)
+                for key, digit in data["resolution"].items()
+                if math.isfinite(digit) and digit > 0
+            },
+            controls=tuple(
+                Control(
+                    key=str(each["key"]),
+                    kind=ControlKind(each["kind"]),
+                    unit=each["unit"],
+                    minimum=each["minimum"],
+                    maximum=each["maximum"],
+                    step=each["step"],
+                    options={int(raw): str(spoken) for raw, spoken in each["options"].items()},
+                    guarded=bool(each["guarded"]),
+                )
+                for each in data["controls"]
+            ),
+            interval=None if data.get("interval") is None else float(data["interval"]),
+            late=data.get("late") is True,
+        )
+    except KeyError, TypeError, ValueError, AttributeError:
+        return None

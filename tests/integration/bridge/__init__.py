@@ -1,0 +1,1 @@
+"""Bridges in Home Assistant."""

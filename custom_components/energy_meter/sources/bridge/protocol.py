@@ -285,8 +285,6 @@ _NOT_NUMBERS: Final = re.compile(
     rb"([:,\[]\s*)[-+]?(?:nan|inf|infinity|ovf)(?=\s*[,}\]])", re.IGNORECASE
 )
 """What an Arduino prints for a float that is none, where a value belongs."""
-_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
 _CONTROL_UNITS: Final = {
     "voltage_offset": "V",
     "current_offset": "A",
@@ -298,8 +296,14 @@ _CONTROL_UNITS: Final = {
 def excerpt(data: bytes | str | None, length: int = 80) -> str:
     """The beginning of something that came, fit for a log line: printable, one line."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data or ""
-    cut = text[:length]
-    return _CONTROL_CHARACTERS.sub("·", cut) + ("…" if len(text) > length else "")
+    return _printable(text[:length], "·") + ("…" if len(text) > length else "")
+
+
+def _printable(text: str, instead: str) -> str:
+    """The text without control characters, line ends, marks that turn the reading direction, and half characters."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else instead for letter in text)
 
 
 def split_crc(line: bytes) -> tuple[bytes, bool]:
@@ -723,7 +727,7 @@ def _ack(raw: Mapping[str, Any]) -> Ack:
         id=ident,
         ok=ok,
         value=raw.get("value"),
-        error=error if isinstance(error, str) else None,
+        error=excerpt(error, 32) if isinstance(error, str) else None,
         text=_text(raw.get("text"), 255) or "",
     )
 
@@ -809,4 +813,4 @@ def _text(raw: object, length: int = 64) -> str | None:
         raw = str(raw)[:length]
     if not isinstance(raw, str):
         return None
-    return _CONTROL_CHARACTERS.sub(" ", raw[:length]).strip() or None
+    return " ".join(_printable(raw[:length], " ").split()) or None

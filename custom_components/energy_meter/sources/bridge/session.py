@@ -397,7 +397,7 @@ class BridgeSession:
             self._tracker = SequenceTracker()
             self._tracker.resume(self._now().monotonic)
         self._refusing = False
-        self._raw_hello = message.raw
+        self._raw_hello = _storable(message.raw)
         self._roster.say(hello)
         self._order.forget_others(frozenset(meter.id for meter in hello.meters))
         self._hello_due = False
@@ -580,7 +580,7 @@ class BridgeSession:
             return False
         if len(self._first_of) < _MAX_FLAGS:
             self._first_of.setdefault(meter, arrival)
-        if self._raw_hello is not None:
+        if self.hello is not None and not self.hello.synthesised:
             self._ask_hello()
         return False
 
@@ -658,6 +658,15 @@ class BridgeSession:
 
 def _named(boot: Boot) -> dict[str, Boot]:
     return {} if boot is None else {"boot": boot}
+
+
+def _storable(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A hello that JSON can say again; half a character or an endless number in it cannot be kept."""
+    try:
+        encode(raw)
+    except ValueError:
+        return None
+    return raw
 
 
 def _utc(when: Instant) -> datetime:

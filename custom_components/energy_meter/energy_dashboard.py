@@ -319,7 +319,7 @@ class _Dashboard:
             preferences[DEVICES][index] = record["item"] = item
 
     async def _async_refresh(self, identity: str, *, name: str) -> None:
-        """Bring our entry up to date: sensors that there are by now, a device's name and place."""
+        """Bring our entry up to date: sensors that there are by now, its name, a device's place."""
         record = self._records[identity]
         preferences = await self._async_preferences()
         if preferences is None:
@@ -334,9 +334,9 @@ class _Dashboard:
                 del preferences[record["list"]][index]
                 record["item"] = _item(part, record["entities"], preferences, name=name)
                 preferences[record["list"]].insert(index, record["item"])
-            elif record["list"] == DEVICES:
+            else:
                 record["item"] = record["item"] | {"name": name}
-                preferences[DEVICES][index] = record["item"]
+                preferences[record["list"]][index] = record["item"]
         self._relink(preferences)
         if self._records != before:
             await self._async_write(preferences)
@@ -489,10 +489,11 @@ def _item(
     power = stats.pop(FIELD_RATE, None)
     if part.role == ROLE_DEVICE:
         return stats | {"name": name} | ({FIELD_RATE: power} if power else {})
-    item: Item = {"type": part.role, **stats}
+    item: Item = {"type": part.role, "name": name, **stats}
     if part.role == ROLE_GRID:
         item = {
             "type": ROLE_GRID,
+            "name": name,
             FIELD_FROM: stats.get(FIELD_FROM),
             FIELD_TO: stats.get(FIELD_TO),
             "stat_cost": None,

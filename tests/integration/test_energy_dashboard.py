@@ -29,6 +29,7 @@ from custom_components.energy_meter.const import DOMAIN, ROLES, SUBENTRY_METER
 from custom_components.energy_meter.energy_dashboard import (
     SETTLE,
     DashboardMeter,
+    _async_dashboard,
     async_apply,
     async_withdraw,
     planned_changes,
@@ -188,6 +189,7 @@ async def test_a_solar_meter_that_counts_production_as_import_brings_its_power(
     assert prefs(manager)["sources"] == [
         {
             "type": "solar",
+            "name": "Roof",
             "stat_energy_from": "sensor.roof_energy_import",
             "config_entry_solar_forecast": None,
             "stat_rate": "sensor.roof_power",
@@ -354,6 +356,7 @@ async def test_the_whole_home_is_added_once_where_the_dashboard_knows_it(
     assert prefs(manager)["sources"] == [
         {
             "type": "home",
+            "name": "Panel",
             "stat_energy_to": "sensor.panel_energy_import",
             "stat_rate": "sensor.panel_power",
         }
@@ -617,6 +620,37 @@ async def test_another_place_or_name_of_a_device_is_followed_where_it_stands(
     assert devices[1]["included_in_stat"] == "sensor.kitchen_energy_import"
     await house.apply(house.change(house.entry.subentries[oven.subentry_id], inside=None))
     assert "included_in_stat" not in prefs(manager)["devices"][1]
+
+
+@pytest.mark.parametrize("role", ["grid", "solar", "battery"])
+async def test_a_source_carries_the_meters_name_and_follows_it(
+    manager: EnergyManager, house: House, role: str
+) -> None:
+    subentry = house.meter("mine", role)
+    await house.apply(subentry)
+    assert [source["name"] for source in prefs(manager)["sources"]] == ["Mine"]
+    await house.apply(house.change(subentry, title="Cellar"))
+    assert [source["name"] for source in prefs(manager)["sources"]] == ["Cellar"]
+    assert await async_withdraw(house.hass, "mine")
+
+
+async def test_a_source_that_was_added_without_a_name_gets_it_and_a_users_own_name_stays(
+    hass: HomeAssistant, manager: EnergyManager, house: House
+) -> None:
+    grid, roof = house.meter("grid", "grid"), house.meter("roof", "solar")
+    await house.apply(grid)
+    await house.apply(roof)
+    nameless = [
+        {key: value for key, value in source.items() if key != "name"}
+        for source in prefs(manager)["sources"]
+    ]
+    dashboard = await _async_dashboard(hass)
+    for identity in ("grid", "roof"):
+        del dashboard._records[identity]["item"]["name"]
+    await by_hand(manager, energy_sources=[nameless[0], nameless[1] | {"name": "My roof"}])
+    await house.apply(grid)
+    await house.apply(roof)
+    assert [source["name"] for source in prefs(manager)["sources"]] == ["Grid", "My roof"]
 
 
 async def test_renamed_entities_are_followed_everywhere(

@@ -1,6 +1,5 @@
 """Lines out of a stream of bytes, with bounded memory whatever comes."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from .protocol import MAX_LINE
@@ -27,33 +26,35 @@ class LineSplitter:
         self._rest.clear()
         self._skipping = False
 
-    def feed(self, data: bytes) -> Iterator[bytes | None]:
-        """Yield the lines that `data` completes, without their ends; `TOO_LONG` once for each beyond the limit.
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """Return the lines that `data` completes, without their ends; `TOO_LONG` once for each beyond the limit.
 
         Empty lines are left out. A line that is too long is announced when its limit is reached, so that its
         end need never come.
         """
+        lines: list[bytes | None] = []
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
             if self._skipping:
                 self._skipping = False
             elif len(self._rest) + end - start > self._limit + 1:
-                yield TOO_LONG
+                lines.append(TOO_LONG)
             else:
                 self._rest += data[start:end]
                 # The carriage return before a line feed does not count.
                 line = bytes(self._rest[:-1] if self._rest.endswith(b"\r") else self._rest)
                 if len(line) > self._limit:
-                    yield TOO_LONG
+                    lines.append(TOO_LONG)
                 elif line:
-                    yield line
+                    lines.append(line)
             self._rest.clear()
             start = end + 1
         if self._skipping:
-            return
+            return lines
         if len(self._rest) + len(data) - start > self._limit + 1:
             self._rest.clear()
             self._skipping = True
-            yield TOO_LONG
+            lines.append(TOO_LONG)
         else:
             self._rest += data[start:]
+        return lines

@@ -28,7 +28,6 @@ class Roster:
         self._said = hello
         listed = {meter.id for meter in hello.meters}
         self._shown = {meter: shown for meter, shown in self._shown.items() if meter in listed}
-        self._seen_once.clear()
         self._rebuild()
 
     def knows(self, meter: str) -> bool:

@@ -246,5 +246,5 @@ class _Channel:
     async def _more(self) -> bool:
         data = await self._reader.read(PIECE)
         await self._throttle.passed(len(data))
-        self._lines = iter(list(self._splitter.feed(data)))
+        self._lines = iter(self._splitter.feed(data))
         return bool(data)

@@ -10,7 +10,7 @@ import termios
 import tty
 from typing import Any, Self
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
@@ -121,6 +121,17 @@ async def choose_way(hass: HomeAssistant, way: str) -> Flow:
     flow = await Flow.first(hass)
     await flow.choose("bridge")
     return await flow.choose(f"bridge_{way}")
+
+
+async def reauthenticated(hass: HomeAssistant, entry: ConfigEntry) -> Flow:
+    """Begin to ask for a key again, as the runtime does."""
+    manager = hass.config_entries.flow
+    result = await manager.async_init(
+        DOMAIN,
+        context={"source": SOURCE_REAUTH, "entry_id": entry.entry_id},
+        data=dict(entry.data),
+    )
+    return Flow(hass, manager, result)
 
 
 async def heard(flow: Flow) -> str:

@@ -1,0 +1,195 @@
+"""Stands for those parts of the ESP32 port's `machine` module that the unix port lacks.
+
+`UART(n)` is the tty that the environment variable `UARTn` names (a pty), in raw mode; without one it is a pair of buffers
+in memory, `UART.ports[n].incoming` and `.sent`. `Pin` is a level that can be read back; `RTC` keeps its memory in the file
+`rtc.bin`; `WDT` counts how often it was fed; `I2C` collects what is written; `reset` and `deepsleep` end the process with
+exit status 75 and 76. Not modelled: baud rates, parity, FIFO sizes, electrical anything, and time.
+"""
+
+import io
+import os
+import select
+import sys
+import termios
+import time
+
+_POLL, _FILENO = 3, 10  # MP_STREAM_POLL and MP_STREAM_GET_FILENO of py/stream.h.
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+EXIT_RESET, EXIT_SLEEP = 75, 76
+cause = PWRON_RESET
+
+
+class UART(io.IOBase):
+    """A serial port."""
+
+    ports = {}
+
+    def __init__(self, number, baudrate=115200, **settings):
+        """Open it."""
+        self.settings = dict(settings, baudrate=baudrate)
+        self.incoming = bytearray()
+        self.sent = bytearray()
+        self._file = None
+        UART.ports[number] = self
+        path = os.getenv("UART%d" % number)
+        if path:
+            self._file = open(path, "r+b", 0)
+            termios.setraw(self._file.fileno())
+            attributes = termios.tcgetattr(self._file.fileno())
+            attributes[6][termios.VMIN if hasattr(termios, "VMIN") else 6] = 0
+            attributes[6][termios.VTIME if hasattr(termios, "VTIME") else 5] = 0
+            termios.tcsetattr(self._file.fileno(), termios.TCSANOW, attributes)
+            self._poll = select.poll()
+            self._poll.register(self._file, select.POLLIN)
+
+    def _fill(self):
+        if self._file and self._poll.poll(0):
+            self.incoming += self._file.read(512) or b""
+
+    def any(self):
+        """Bytes that have arrived."""
+        self._fill()
+        return len(self.incoming)
+
+    def read(self, size=-1):
+        """What has arrived, or None."""
+        self._fill()
+        if not self.incoming:
+            return None
+        size = len(self.incoming) if size is None or size < 0 else size
+        data, self.incoming = bytes(self.incoming[:size]), self.incoming[size:]
+        return data
+
+    def readinto(self, buffer, size=None):
+        """The same into a buffer."""
+        data = self.read(len(buffer) if size is None else size)
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, data):
+        """Send."""
+        if self._file:
+            return self._file.write(data)
+        self.sent += data
+        return len(data)
+
+    def flush(self):
+        """Everything has gone out already."""
+
+    def deinit(self):
+        """Close it."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def ioctl(self, request, argument):
+        """What asyncio asks a stream."""
+        if request == _FILENO and self._file:
+            return self._file.fileno()
+        if request == _POLL:
+            ready = select.POLLIN if self.any() else 0
+            return argument & (select.POLLOUT | ready)
+        return 0
+
+
+class Pin:
+    """A pin."""
+
+    IN, OUT, PULL_UP = 1, 3, 2
+    pins = {}
+
+    def __init__(self, number, mode=-1, pull=-1, value=None):
+        """Set it up; an input with a pull-up reads 1."""
+        self.number, self.mode = number, mode
+        self.level = value if value is not None else int(pull == Pin.PULL_UP)
+        self.stuck = False
+        Pin.pins[number] = self
+
+    def __call__(self, level=None):
+        """Read, or set."""
+        if level is None:
+            return self.level
+        if not self.stuck:
+            self.level = level
+        return None
+
+
+class I2C:
+    """A bus on which somebody listens at `present`, and `written` is kept."""
+
+    present = {0x3C}
+    written = []
+
+    def __init__(self, number, *, scl, sda, freq):
+        """Open it."""
+
+    def writeto(self, address, data):
+        """Send; raises OSError where nobody listens."""
+        if address not in I2C.present:
+            raise OSError(19)
+        I2C.written.append(bytes(data))
+        return len(data)
+
+
+class WDT:
+    """A watchdog that only counts."""
+
+    feeds = 0
+
+    def __init__(self, timeout):
+        """Begin."""
+        self.timeout = timeout
+
+    def feed(self):
+        """Fed."""
+        WDT.feeds += 1
+
+
+class RTC:
+    """The clock chip: its memory is a file, its time that of the machine."""
+
+    times = []
+
+    def memory(self, data=None):
+        """Read, or set."""
+        if data is not None:
+            with open("rtc.bin", "wb") as file:
+                file.write(data)
+            return None
+        try:
+            with open("rtc.bin", "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+    def datetime(self, when=None):
+        """Read, or set (kept in `times`)."""
+        if when is None:
+            return time.gmtime()[:3] + (0,) + time.gmtime()[3:6] + (0,)
+        RTC.times.append(when)
+        return None
+
+
+def unique_id():
+    """The MAC address."""
+    return bytes(int(os.getenv("BOARD_ID") or "a4cf12d3e4f5", 16).to_bytes(6, "big"))
+
+
+def reset_cause():
+    """Why it started: what the environment variable RESET_CAUSE says, else the power."""
+    return int(os.getenv("RESET_CAUSE") or cause)
+
+
+def reset():
+    """End the process; who started it starts it again."""
+    sys.exit(EXIT_RESET)
+
+
+def deepsleep(milliseconds):
+    """End the process; how long it wants to sleep is in the file `sleep.txt`."""
+    with open("sleep.txt", "w") as file:
+        file.write(str(milliseconds))
+    sys.exit(EXIT_SLEEP)

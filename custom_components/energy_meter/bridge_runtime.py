@@ -18,6 +18,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
+from .backfill import Backfill
 from .bridge_shape import firmware_of, grown, shape_from_json, shape_of, shape_to_json
 from .const import (
     CONF_ASSUMED_POWER_FACTOR,
@@ -60,6 +61,7 @@ STALE_FACTOR: Final = 4
 EARLY: Final = 20_000
 """Readings that are kept of a meter while it is being set up."""
 DASHBOARD_DELAY: Final = 0.05
+_KEY_TROUBLES: Final = frozenset({"key_refused", "key_needed"})
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -130,6 +132,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         }
         self._by_id: dict[str, MeterCoordinator] = {}
         """By the bridge's own id of the meter."""
+        self._backfills: dict[str, Backfill] = {}
         self._early: dict[str, deque[tuple[Reading, frozenset[str], bool]]] = {}
         self._seen: dict[str, float] = {}
         """{bridge's id of a meter: monotonic time of its last present reading}."""
@@ -167,7 +170,11 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         ):
             self.entry.async_on_unload(
                 async_track_time_interval(
-                    self.hass, action, interval, name=f"{DOMAIN} {self.entry.title}"
+                    self.hass,
+                    action,
+                    interval,
+                    name=f"{DOMAIN} {self.entry.title}",
+                    cancel_on_shutdown=True,
                 )
             )
         self.entry.async_on_unload(
@@ -307,10 +314,17 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             on_changed=self._meter_changed,
             read_soon=lambda _meter, _rate: None,  # A bridge says everything by itself.
         )
+        backfill = Backfill(self.hass, meter)
+        self._backfills[meter_id] = backfill
+
+        def refresh() -> None:
+            meter.async_refresh_record()
+            backfill.refresh_record()
+
         self._by_id[meter_id] = meter
         self._seen.setdefault(meter_id, time.monotonic())
         meter.async_reachable(self.connected)
-        self._take_up(meter, meter.async_refresh_record)
+        self._take_up(meter, refresh)
         self._show_settings(meter_id)
         for reading, flags, old in self._early.pop(meter_id, ()):
             self.on_reading(meter_id, reading, flags, old=old)
@@ -326,6 +340,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         meter_id: str = meter.subentry.data[CONF_METER]
         if self._by_id.get(meter_id) is meter:
             del self._by_id[meter_id]
+            del self._backfills[meter_id]
         self._seen_keys.pop(meter_id, None)
         self._changed.discard(meter.subentry_id)
 
@@ -496,8 +511,10 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @callback
     @override
     def on_trouble(self, key: str, detail: str) -> None:
-        """Log what is not as it should be."""
+        """Log what is not as it should be, and ask for a key that the bridge accepts."""
         _LOGGER.warning("%s: %s (%s)", self.entry.title, key, detail)
+        if key in _KEY_TROUBLES:
+            self.entry.async_start_reauth(self.hass)
 
     # Watching
 
@@ -543,11 +560,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         )
 
     async def _async_keep(self) -> None:
-        """Write what was taken, then let the bridge forget it."""
+        """Write what was taken, then let the bridge forget it; put right what came late."""
         self._refresh_bridge()
         memory = self.record.memory
         await self.store.async_save()
         self.session.saved(memory)
+        for backfill in tuple(self._backfills.values()):
+            await backfill.async_put_right()
 
     def _refresh_bridge(self) -> None:
         self.record.memory = self.session.memory

@@ -99,8 +99,8 @@ class MeterCoordinator(Controlled, MeterListener):
         self._reachable: bool | None = None
         self._late: set[str] = set()
         """Totals that late readings have moved and nobody was told of yet."""
-        self.on_progress: Callable[[datetime, bool], None] | None = None
-        """Called after each reading with its time and whether it was late, when `values` are up to date."""
+        self.on_progress: Callable[[datetime], None] | None = None
+        """Called after each reading with its time, when `values` are up to date."""
         self.pipeline = self._make_pipeline()
         self.values: dict[str, Value] = dict(self.pipeline.totals)
 
@@ -411,7 +411,7 @@ class MeterCoordinator(Controlled, MeterListener):
             woken |= self._late
             self._late.clear()
         if self.on_progress is not None:
-            self.on_progress(reading.time, False)
+            self.on_progress(reading.time)
         self._tell(woken)
 
     @callback
@@ -429,7 +429,7 @@ class MeterCoordinator(Controlled, MeterListener):
                 self.values[key] = value
                 self._late.add(key)
         if self.on_progress is not None:
-            self.on_progress(reading.time, True)
+            self.on_progress(reading.time)
 
     @callback
     def async_tell_late(self) -> None:

@@ -28,6 +28,8 @@ class MeterRecord:
     """State of the metering pipeline."""
     line: dict[str, Any] = field(default_factory=dict)
     """What `ModbusLine.memory` gave."""
+    missed: dict[str, Any] = field(default_factory=dict)
+    """Hours that are not put right yet, for a meter whose readings may arrive late."""
     last_reading: datetime | None = None
     declined: list[str] = field(default_factory=list)
     """Kinds of repair that the user has answered with "leave it so"."""
@@ -37,6 +39,7 @@ class MeterRecord:
         return {
             "metering": self.metering,
             "line": self.line,
+            "missed": self.missed,
             "last_reading": self.last_reading and self.last_reading.isoformat(),
             "declined": self.declined,
         }
@@ -48,6 +51,7 @@ class MeterRecord:
         return cls(
             metering=data.get("metering") or {},
             line=data.get("line") or {},
+            missed=data.get("missed") or {},
             last_reading=dt_util.parse_datetime(at) if isinstance(at, str) else None,
             declined=list(data.get("declined") or ()),
         )

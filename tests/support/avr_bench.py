@@ -118,7 +118,7 @@ class AvrBench:
         """Let time pass; gives the time, s."""
         return float(self.ask(f"run {seconds:.9f}"))
 
-    def set(self, node: int = 0, **values: float) -> None:
+    def set(self, node: int = 0, /, **values: float) -> None:
         """Change the waves at the pins: keys as in `wave.h`, e.g. `vrms=230, irms=5, hz=50, phi=30`."""
         pairs = " ".join(f"{key} {value!r}" for key, value in values.items())
         self.ask(f"set {node} {pairs}")
@@ -159,7 +159,7 @@ class AvrBench:
         Raises:
             AssertionError: a CRC is wrong or a line is no JSON object.
         """
-        return [parse(line) for line in self.lines(node)]
+        return [parse(line) for line in self.lines(node) if line]
 
     def await_message(
         self, kind: str, node: int = 0, *, within: float = 5, every: float = 0.1
@@ -183,7 +183,12 @@ class AvrBench:
     # Power, memory and pins
 
     def power(self, on: bool, node: int = 0) -> None:
-        """Cut the supply, or (after cutting it) switch it on; the EEPROM keeps what it has."""
+        """Cut the supply, or (after cutting it) switch it on; the EEPROM keeps what it has.
+
+        What has not been fetched of what the board sent before is dropped: its last line may be torn.
+        """
+        self.received(node)
+        self._rest.pop(node, None)
         self.ask(f"power {node} {'on' if on else 'off'}")
 
     def cut_at_write(self, count: int, node: int = 0) -> None:

@@ -13,7 +13,7 @@ void window_start(struct window *w, uint16_t least, uint16_t most)
     memset(w, 0, sizeof *w);
     w->least = least;
     w->most = most;
-    w->arm = w->next_arm = LEAST_ARM;
+    w->arm = LEAST_ARM;
     w->now.i_low = INT16_MAX;
     w->now.i_high = INT16_MIN;
 }
@@ -37,8 +37,6 @@ static bool finish(struct window *w, bool aligned)
     w->now.aligned = aligned;
     w->now.i_last = w->i_before;
     w->done = w->now;
-    w->middle = w->next_middle;
-    w->arm = w->next_arm;
     w->ready = true;
     return true;
 }
@@ -75,6 +73,11 @@ void window_add(struct window *w, uint16_t v_code, uint16_t i_code)
     int16_t v = (int16_t)v_code - WINDOW_MIDDLE, i = (int16_t)i_code - WINDOW_MIDDLE;
     int16_t before = w->filtered;
     struct sums *s = &w->now;
+    if (w->fresh) {
+        w->middle = w->next_middle;
+        w->arm = w->next_arm;
+        w->fresh = false;
+    }
     if (rises_through_zero(w, v)) {
         crossing(w, before, w->filtered);
     } else if (s->samples >= w->most) {
@@ -123,6 +126,7 @@ bool window_fetch(struct window *w, struct sums *sums)
     int16_t arm = (int16_t)(root(variance > 0 ? (uint32_t)variance : 0) * FRACTION / 2);
     w->next_middle = (int16_t)mean;
     w->next_arm = arm > LEAST_ARM ? arm : LEAST_ARM;
+    w->fresh = true;
     w->ready = false;
     return true;
 }

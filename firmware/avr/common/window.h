@@ -39,7 +39,8 @@ struct window {
     int16_t filtered;      /* the voltage without its offset, 8ths of a LSB */
     int16_t middle;        /* that offset, 8ths of a LSB */
     int16_t arm;           /* how far below zero "clearly negative" is, 8ths of a LSB */
-    int16_t next_middle, next_arm; /* written while `ready`, taken over while not */
+    int16_t next_middle, next_arm; /* to be taken over, when `fresh` */
+    volatile bool fresh;
 };
 
 /* `least` samples make a window that ends at the next crossing; `most` one without a crossing.

@@ -17,8 +17,8 @@ enum { IDENTIFY_SECONDS = 10 };
 
 static struct node node;
 static uint32_t identify_until;
-static uint8_t reset_flags __attribute__((section(".noinit")));
-static uint32_t marker __attribute__((section(".noinit")));
+static volatile uint8_t reset_flags __attribute__((section(".noinit")));
+static volatile uint32_t marker __attribute__((section(".noinit")));
 static enum board_reset cause;
 extern char __heap_start;
 

@@ -117,6 +117,8 @@ static void event(struct node *n, const char *what_in_flash)
 
 void message_start(struct node *n)
 {
+    line_end(false); /* ends a line that a failing supply may have torn */
+    message_hello(n);
     enum board_reset cause = board_reset_cause();
     if (!full(n) || (cause != RESET_WATCHDOG && cause != RESET_BROWN_OUT))
         return;

@@ -7,7 +7,8 @@
 
 /* In the bare form only readings and answers are sent. */
 void message_hello(struct node *n);
-void message_start(struct node *n); /* why it started, where that deserves an event */
+/* The first there is: the hello, and why it started, where that deserves an event. */
+void message_start(struct node *n);
 void message_reading(struct node *n);
 void message_relay(struct node *n, const char *reason);
 void message_health(struct node *n);

@@ -81,7 +81,6 @@ void node_work(struct node *n)
         return; /* there has been no window yet */
     if (!n->introduced) {
         n->introduced = true;
-        message_hello(n);
         message_start(n);
     }
     if (n->pending) {

@@ -71,11 +71,11 @@ bool settings_uncalibrated(const struct settings *s)
 
 void settings_calibration(const struct settings *s, struct calibration *cal)
 {
-    const int32_t *value = s->now.value;
-    cal->voltage_gain = value[VOLTAGE_GAIN] / 1e4f;
-    cal->voltage_offset = value[VOLTAGE_OFFSET] / 1e2f;
-    cal->current_gain = value[CURRENT_GAIN] / 1e4f;
-    cal->current_offset = value[CURRENT_OFFSET] / 1e3f;
-    cal->phase_shift = value[PHASE_SHIFT] / 1e2f;
-    cal->dead_band = value[DEAD_BAND] / 1e3f;
+    const struct settings_record *now = &s->now;
+    cal->voltage_gain = now->value[VOLTAGE_GAIN] / 1e4f;
+    cal->voltage_offset = now->value[VOLTAGE_OFFSET] / 1e2f;
+    cal->current_gain = now->value[CURRENT_GAIN] / 1e4f;
+    cal->current_offset = now->value[CURRENT_OFFSET] / 1e3f;
+    cal->phase_shift = now->value[PHASE_SHIFT] / 1e2f;
+    cal->dead_band = now->value[DEAD_BAND] / 1e3f;
 }

@@ -36,9 +36,9 @@ ISR(USART_UDRE_vect)
 
 void uart_start(void)
 {
-    UBRR0 = F_CPU / 8 / BAUD - 1;
     UCSR0A = _BV(U2X0);
     UCSR0C = _BV(UCSZ01) | _BV(UCSZ00);
+    UBRR0 = F_CPU / 8 / BAUD - 1; /* last: simavr works out its speed when this is written */
     UCSR0B = _BV(RXEN0) | _BV(TXEN0) | _BV(RXCIE0);
 }
 

@@ -220,10 +220,8 @@ static avr_cycle_count_t stop_here(avr_t *avr, avr_cycle_count_t when, void *par
 
 static void feed_uart(struct node *n)
 {
-    while (n->room && n->received.taken < n->received.length) {
-        n->room = false; /* until simavr says that it takes another */
+    while (n->room && n->received.taken < n->received.length)
         avr_raise_irq(n->uart_in, n->received.data[n->received.taken++]);
-    }
 }
 
 static void read_pty(struct node *n)

@@ -27,7 +27,7 @@ struct node {
     struct wave wave;
     struct bytes sent;     /* what the UART has sent since it was last asked for */
     struct bytes received; /* what is still to go into the UART */
-    bool room;             /* whether the UART takes another byte */
+    bool room;             /* whether simavr, which keeps the pace, takes another byte */
     int pty;               /* file descriptor, or -1 */
     bool twi_released;     /* the firmware has written TWCR with TWINT = 1 */
     uint8_t driven[NODE_PORTS], level[NODE_PORTS]; /* pins B, C, D held from outside */

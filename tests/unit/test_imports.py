@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "custom_components" / "energy_meter"
-PURE = ("model", "metering", "sources")
+PURE = ("model", "metering", "sources", "load_shedding")
 LAYERS = {
     "model": ("model",),
     "metering": ("model", "metering"),
     "sources": ("model", "metering", "sources", "const"),
+    "load_shedding": ("load_shedding",),
 }
 
 

@@ -1,0 +1,1 @@
+"""Load shedding without Home Assistant."""

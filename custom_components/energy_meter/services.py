@@ -24,6 +24,7 @@ from .const import CONF_PROFILE, CONF_UNIT_ID, CONF_WORD_ORDER, DOMAIN, SUBENTRY
 from .link_errors import link_problem
 from .model import Value
 from .profiles import async_check_profiles
+from .rescan_report import async_notify
 from .runtime import DATA_LIBRARY, LineRuntime
 from .runtime_base import EnergyMeterConfigEntry
 from .sources.modbus.access import read_span, write_span
@@ -103,7 +104,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
     for name, handler, schema, response in (
         (SERVICE_READ_REGISTERS, _async_read, READ_SCHEMA, SupportsResponse.ONLY),
         (SERVICE_WRITE_REGISTERS, _async_write, WRITE_SCHEMA, SupportsResponse.OPTIONAL),
-        (SERVICE_RESCAN, _async_rescan, RESCAN_SCHEMA, SupportsResponse.ONLY),
+        (SERVICE_RESCAN, _async_rescan, RESCAN_SCHEMA, SupportsResponse.OPTIONAL),
         (SERVICE_EXPORT_PROFILE, _async_export, EXPORT_SCHEMA, SupportsResponse.OPTIONAL),
     ):
         async_register_admin_service(hass, DOMAIN, name, handler, schema, response)
@@ -197,8 +198,13 @@ async def _async_write(call: ServiceCall) -> ServiceResponse:
 
 
 async def _async_rescan(call: ServiceCall) -> ServiceResponse:
-    """Search a running line again, and look at the custom profiles."""
+    """Search a running line again, and look at the custom profiles; what was found is notified too."""
     hass, runtime = call.hass, _line(call)
+    addresses = range(call.data[ATTR_FIRST], call.data[ATTR_LAST] + 1)
+    if not addresses:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="addresses_turned_round"
+        )
     await async_check_profiles(hass)
     profiles = (await hass.async_add_executor_job(hass.data[DATA_LIBRARY].load_all)).values()
     plan = plan_search(
@@ -206,7 +212,7 @@ async def _async_rescan(call: ServiceCall) -> ServiceResponse:
         list(profiles),
         fixed=True,
         thorough=True,
-        addresses=range(call.data[ATTR_FIRST], call.data[ATTR_LAST] + 1),
+        addresses=addresses,
     )
     try:
         result = await search(plan, lambda _link: nullcontext(runtime.line), list(profiles))
@@ -221,6 +227,7 @@ async def _async_rescan(call: ServiceCall) -> ServiceResponse:
         meter.data[CONF_UNIT_ID]: meter.title
         for meter in runtime.entry.get_subentries_of_type(SUBENTRY_METER)
     }
+    await async_notify(hass, runtime.entry, result.found, known, addresses)
     return {"meters": [_found(each, known.get(each.unit_id)) for each in result.found]}
 
 

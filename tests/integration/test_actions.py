@@ -1,5 +1,6 @@
 """Actions: for admins only, with an answer, between polls; and the diagnostics download played back."""
 
+from collections.abc import Mapping
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import device_registry as dr
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.diagnostics import (
@@ -143,6 +145,33 @@ async def test_a_rescan_reports_known_and_new_meters_while_polling_goes_on(
         assert found[3]["new"] is True
         assert len([each for each in line.log if each.request.unit_id == 1]) > polls
         assert state(hass, "power").state == "1234.5"
+
+
+async def test_a_rescan_leaves_a_notification(hass: HomeAssistant) -> None:
+    new = meter(SDM120, 3, SHOWN | {"serial_number": 4711, "meter_code": 0x20})
+    async with (
+        rtu_line([meter(SDM120, 1, SHOWN), new]) as line,
+        running(hass, line, subentry(1)) as entry,
+    ):
+        await shows(hass, "power", "1234.5")
+        await act(hass, "rescan", config_entry_id=entry.entry_id, first_address=1, last_address=5)
+        told = _notification(hass, entry)
+        assert told["title"] == "Search on Cellar"
+        fresh, known = told["message"].split("Set up already:")
+        assert "Eastron SDM120M, address 3, serial number 4711" in fresh
+        assert "Meter 1, address 1" in known
+        await act(hass, "rescan", config_entry_id=entry.entry_id, first_address=7, last_address=9)
+        told = _notification(hass, entry)
+        assert told["message"] == "Nothing answers at the addresses 7 to 9."
+        with pytest.raises(ServiceValidationError, match="lower"):
+            await act(
+                hass, "rescan", config_entry_id=entry.entry_id, first_address=9, last_address=7
+            )
+
+
+def _notification(hass: HomeAssistant, entry: MockConfigEntry) -> Mapping[str, str]:
+    notifications: Mapping[str, Mapping[str, str]] = hass.data["persistent_notification"]
+    return notifications[f"energy_meter_rescan_{entry.entry_id}"]
 
 
 async def test_a_profile_is_exported_once_and_never_overwritten(

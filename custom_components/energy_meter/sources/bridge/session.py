@@ -308,10 +308,17 @@ class BridgeSession:
         restart: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
         async def call(message: Mapping[str, Any], timeout: float) -> Any:
-            if message["step"] == "commit":
-                # From here on: the bridge may be back before the answer has been looked at.
-                self._restart = restart
-            return await self._call(message, timeout, control="update", meter="")
+            if message["step"] != "commit":
+                return await self._call(message, timeout, control="update", meter="")
+            # From here on: the bridge may be back before the answer has been looked at.
+            self._restart = restart
+            try:
+                return await self._call(message, timeout, control="update", meter="")
+            except SourceError as err:
+                if err.key not in {"bridge_away", "bridge_no_answer"}:
+                    raise
+                # The answer may have been lost in the restart; which firmware comes back tells.
+                return None
 
         self._updating = True
         try:

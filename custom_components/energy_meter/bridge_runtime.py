@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import logging
 import time
 from types import MappingProxyType
-from typing import Any, Final, override
+from typing import Any, Final, Protocol, override
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
@@ -37,7 +37,7 @@ from .coordinator import MeterCoordinator
 from .energy_dashboard import async_apply
 from .model import BRIDGE_CONTROLS, Control, MeterInfo, MeterShape, Reading, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
-from .sources.base import LinkHealth, MeterHealth, SourceError
+from .sources.base import LinkHealth, MeterHealth, Source, SourceError
 from .sources.bridge import (
     BridgeEvent,
     BridgeHealth,
@@ -48,6 +48,7 @@ from .sources.bridge import (
     Hello,
     MeterHello,
 )
+from .sources.bridge.conversation import Conversation
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -68,6 +69,13 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+
+class Described(Protocol):
+    """What leads to a bridge."""
+
+    def describe(self) -> str:
+        """Where it leads, for logs."""
 
 
 class BridgeItself(Controlled):
@@ -94,9 +102,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     deciding = (CONF_IDENTITY, CONF_METER, CONF_ASSUMED_POWER_FACTOR)
 
     def __init__(
-        self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, link: BridgeLink
+        self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, link: Described
     ) -> None:
-        """Take the entry and the link that leads to its bridge; nothing is opened before `async_start`."""
+        """Take the entry and what leads to its bridge; nothing is opened before `async_start`."""
         super().__init__(hass, entry)
         self.link = link
         self.record = self.store.bridge(entry.entry_id)
@@ -104,18 +112,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self.health_at: datetime | None = None
         """When the bridge last said how it fares."""
         self.connected = False
-        self.session = BridgeSession(
-            self,
-            link.send,
-            clock=lambda: (time.monotonic(), dt_util.utcnow().timestamp()),
-            name=entry.entry_id,
-            expected=entry.unique_id,
-            memory=self.record.memory,
-            durable=True,
-        )
+        self.session, self.source = self._converse()
         self.hello: Hello | None = self.session.hello
         """Who is there; from before a restart as long as it has not said it again."""
-        self.source = BridgeSource(link, self.session)
         self.itself = BridgeItself(entry.entry_id)
         self.settings: dict[str | None, dict[str, Value]] = {}
         """{bridge's id of a meter, None for the bridge itself: {control: what it stands at}}."""
@@ -145,6 +144,20 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._follow_again = False
         self._lost_at: datetime | None = None
         self._started = False
+
+    def _converse(self) -> tuple[Conversation, Source]:
+        """The conversation with the bridge, and what keeps it going; not begun yet."""
+        assert isinstance(self.link, BridgeLink)
+        session = BridgeSession(
+            self,
+            self.link.send,
+            clock=lambda: (time.monotonic(), dt_util.utcnow().timestamp()),
+            name=self.entry.entry_id,
+            expected=self.entry.unique_id,
+            memory=self.record.memory,
+            durable=True,
+        )
+        return session, BridgeSource(self.link, session)
 
     # Life
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from homeassistant.const import Platform
+from homeassistant.const import CONF_WEBHOOK_ID, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import AnyDeviceEntry
@@ -13,7 +13,8 @@ from homeassistant.helpers.typing import ConfigType
 
 from .bridge_links import make_link
 from .bridge_runtime import BridgeRuntime
-from .connection import async_link
+from .bridge_webhook import async_post_numbers
+from .connection import async_follow_port, async_link
 from .const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, DOMAIN, KIND_BRIDGE
 from .issues import async_clear_all
 from .profiles import async_check_profiles
@@ -35,6 +36,7 @@ PLATFORMS: Final = (
     Platform.SELECT,
     Platform.SENSOR,
     Platform.SWITCH,
+    Platform.UPDATE,
 )
 
 PROFILES_INTERVAL: Final = timedelta(minutes=10)
@@ -67,6 +69,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) 
     runtime: EntryRuntime
     if entry.data.get(CONF_KIND) == KIND_BRIDGE:
         runtime = BridgeRuntime(hass, entry, make_link(hass, entry))
+        await async_follow_port(hass, entry)
     else:
         runtime = LineRuntime(hass, entry, await async_link(hass, entry))
     await runtime.async_prepare()
@@ -95,6 +98,8 @@ async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
             async_clear_all(hass, f"{entry.entry_id}_{subentry.data[CONF_UNIT_ID]}")
     async_clear_all(hass, entry.entry_id)
     hass.data[DATA_STORE].async_forget_bridge(entry.entry_id)
+    if CONF_WEBHOOK_ID in entry.data:
+        (await async_post_numbers(hass)).async_forget(entry.data[CONF_WEBHOOK_ID])
 
 
 async def async_remove_config_entry_device(

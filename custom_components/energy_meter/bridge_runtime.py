@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, override
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
-from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_track_time_interval
@@ -416,11 +416,12 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     # What the bridge says
 
     @callback
-    def async_on_hello(self, update: Callable[[], None]) -> None:
+    def async_on_hello(self, update: Callable[[], None]) -> CALLBACK_TYPE:
         """Call `update` when it is known who is there, at once if it is, and again when that has changed."""
         self._on_hello.append(update)
         if self.hello is not None:
             update()
+        return lambda: self._on_hello.remove(update)
 
     @callback
     @override

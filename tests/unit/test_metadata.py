@@ -288,5 +288,5 @@ def test_the_manifest_is_that_of_a_custom_integration() -> None:
 
 
 def test_every_platform_says_how_many_updates_run_at_once() -> None:
-    for name in ("button", "number", "select", "sensor", "switch"):
+    for name in ("button", "number", "select", "sensor", "switch", "update"):
         assert "PARALLEL_UPDATES = 0" in (PACKAGE / f"{name}.py").read_text("utf-8")

@@ -1,0 +1,76 @@
+"""Sockets: one connection out, with TLS if wanted; and what an address in the settings means."""
+
+import asyncio
+
+CONNECT_S = 10
+
+
+class Connection:
+    """A stream to a server that is closed however it ends."""
+
+    def __init__(self, host, port, tls=None):
+        """`tls`: None, or (verify, name of a file with the certificate of who signed the server's)."""
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self.reader = None
+        self.writer = None
+
+    async def open(self):
+        """Connect. Raises OSError, asyncio.TimeoutError."""
+        context = None if self._tls is None else _context(*self._tls)
+        self.reader, self.writer = await asyncio.wait_for(
+            asyncio.open_connection(
+                self._host,
+                self._port,
+                ssl=context,
+                server_hostname=self._host if context else None,
+            ),
+            CONNECT_S,
+        )
+
+    async def send(self, data, seconds=CONNECT_S):
+        """Write everything. Raises OSError, asyncio.TimeoutError."""
+        self.writer.write(data)
+        await asyncio.wait_for(self.writer.drain(), seconds)
+
+    async def receive(self, most, seconds):
+        """Some bytes, at most so many. Raises OSError at the end of the stream, asyncio.TimeoutError."""
+        data = await asyncio.wait_for(self.reader.read(most), seconds)
+        if not data:
+            raise OSError("the other end closed the connection")
+        return data
+
+    async def close(self):
+        """Close it; safe to call at any time."""
+        writer, self.reader, self.writer = self.writer, None, None
+        if writer is not None:
+            try:
+                writer.close()
+                await asyncio.wait_for(writer.wait_closed(), 2)
+            except (OSError, asyncio.TimeoutError):
+                pass  # It is gone, which is what we want.
+
+
+def split_url(url):
+    """(whether TLS, host, port, path) of an http or https address."""
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    tls = scheme == "https"
+    host, colon, port = place.rpartition(":")
+    if not colon or "]" in port:
+        host, port = place, "443" if tls else "80"
+    return tls, host.strip("[]"), int(port), slash + path if slash else "/"
+
+
+def _context(verify, file):
+    import tls
+
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    if verify:
+        with open(file, "rb") as opened:
+            context.load_verify_locations(opened.read())
+        context.verify_mode = tls.CERT_REQUIRED
+    else:
+        context.verify_mode = tls.CERT_NONE
+    return context

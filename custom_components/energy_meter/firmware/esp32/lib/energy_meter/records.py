@@ -1,0 +1,44 @@
+"""Messages as they lie in the buffer: a head, the message's own part of the JSON, and a checksum.
+
+`<H size of the body> <I boot> <I seq> <B how its time is meant> <q time in ms> body <I CRC-32 of all before>`
+"""
+
+import binascii
+import struct
+
+HEAD = struct.calcsize("<HIIBq")
+EXTRA = HEAD + 4
+MAX_BODY = 1000
+"""Bytes of a message's own part."""
+
+MONOTONIC = 0
+"""Milliseconds since the start that `boot` numbers."""
+UNIX = 1
+UNKNOWN = 2
+
+
+def pack(boot, seq, kind, time, body):
+    """One record."""
+    head = struct.pack("<HIIBq", len(body), boot, seq, kind, time)
+    return b"".join((head, body, struct.pack("<I", binascii.crc32(body, binascii.crc32(head)))))
+
+
+def size(head):
+    """Bytes of the whole record that begins with this head, or 0 if it can be none."""
+    body = struct.unpack_from("<H", head)[0]
+    return body + EXTRA if body <= MAX_BODY else 0
+
+
+def unpack(record):
+    """(boot, seq, kind, time, body), or None if the checksum says that it is damaged."""
+    if len(record) < EXTRA or size(record) != len(record):
+        return None
+    if binascii.crc32(record[:-4]) != struct.unpack("<I", record[-4:])[0]:
+        return None
+    _, boot, seq, kind, time = struct.unpack_from("<HIIBq", record)
+    return boot, seq, kind, time, record[HEAD:-4]
+
+
+def key(record):
+    """(boot, seq) of a record."""
+    return struct.unpack_from("<II", record, 2)

@@ -10,6 +10,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 
 from custom_components.energy_meter import async_remove_config_entry_device
 from custom_components.energy_meter.const import DOMAIN, SUBENTRY_BRIDGE_METER
+from custom_components.energy_meter.sources.bridge import BridgeSession
 from custom_components.energy_meter.store import DATA_STORE
 from tests.integration.runtime_support import state
 from tests.support.bridge import SimulatedBridge, SimulatedMeter
@@ -92,6 +93,7 @@ async def test_a_board_that_says_no_hello_becomes_a_meter_and_grows(hass: HomeAs
     async with running(hass, bridge, entry) as (runtime, _link):
         for _ in range(2):
             bridge.bare({"Voltage": 227.5})
+        assert isinstance(runtime.session, BridgeSession)
         runtime.session.settle()
         await hass.async_block_till_done(wait_background_tasks=True)
         identity = f"{entry.entry_id}_main"
@@ -272,6 +274,7 @@ async def test_what_is_written_is_acknowledged(
     bridge = workshop(meters=[oven()])
     async with running(hass, bridge) as (runtime, _link):
         bridge.measure("oven", SHOWN)
+        assert isinstance(runtime.session, BridgeSession)
         runtime.session.tick()
         assert len(bridge.buffer) == 1
         await pass_time(hass, freezer, 31)

@@ -12,10 +12,25 @@ from homeassistant.const import CONF_DEVICE
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady, HomeAssistantError
 
-from .const import CONF_TRANSPORT, CONF_UNIT_ID, DOMAIN, SUBENTRY_METER, TRANSPORT_SIMULATED
+from .const import (
+    CONF_TRANSPORT,
+    CONF_UNIT_ID,
+    CONF_WAY,
+    DOMAIN,
+    SUBENTRY_METER,
+    TRANSPORT_SIMULATED,
+    WAY_SERIAL,
+)
 from .issues import Issue, async_clear, async_raise
 from .link_errors import LinkProblem, link_problem
-from .sources.modbus.link import LinkError, LinkSettings, RtuOverTcpLink, SerialLink, link_from_data
+from .sources.modbus.link import (
+    LinkError,
+    LinkSettings,
+    RtuOverTcpLink,
+    SerialLink,
+    SerialSettings,
+    link_from_data,
+)
 from .sources.simulated.modbus_line import HOST, SimulatedLine
 
 _UNSURE: Final = re.compile(r"/dev/tty(USB|ACM)\d+")
@@ -64,6 +79,26 @@ def _await_port(hass: HomeAssistant, entry: ConfigEntry) -> None:
             hass.config_entries.async_schedule_reload(entry.entry_id)
 
     entry.async_on_unload(usb.async_register_port_event_callback(hass, plugged))
+
+
+async def async_follow_port(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Tell the user when a bridge's adapter is at another path, now and whenever one is plugged in.
+
+    The bridge's link opens its port again by itself as soon as it is there.
+    """
+    if entry.data[CONF_WAY] != WAY_SERIAL:
+        return
+    link = SerialLink(device=entry.data[CONF_DEVICE], settings=SerialSettings())
+
+    @callback
+    def plugged(added: set[usb.USBDevice], _removed: set[usb.USBDevice]) -> None:
+        if added:
+            entry.async_create_background_task(
+                hass, async_port_present(hass, entry, link), "energy meter adapter"
+            )
+
+    entry.async_on_unload(usb.async_register_port_event_callback(hass, plugged))
+    await async_port_present(hass, entry, link)
 
 
 async def async_port_present(hass: HomeAssistant, entry: ConfigEntry, link: LinkSettings) -> bool:

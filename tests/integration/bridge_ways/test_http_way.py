@@ -195,6 +195,9 @@ async def test_a_number_stays_used_over_a_restart(
         poster.number = used - 1
         assert (await poster.post(BARE)).status == 409
         assert (await poster.post(BARE)).status == 200
+        await hass.config_entries.async_remove(entry.entry_id)
+        numbers = hass.data[bridge_webhook.DATA_NUMBERS]
+        assert numbers._data() == {}
 
 
 async def test_what_is_not_signed_rightly_is_not_let_in(

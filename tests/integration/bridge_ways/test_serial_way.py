@@ -3,12 +3,19 @@
 from collections.abc import Iterator
 import os
 from pathlib import Path
+from unittest.mock import patch
 
+from homeassistant.components.usb import USBDevice
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.energy_meter.const import DOMAIN
+from custom_components.energy_meter.issues import Issue, issue_id
 from tests.integration.bridge_ways.support import (
     PrintingBoard,
     choose_way,
@@ -274,3 +281,43 @@ async def test_a_bridge_moves_to_another_port_with_its_meters(
         assert entry.data["device"] == str(tmp_path / "two")
         assert dict(entry.subentries).keys() == meters.keys()
         await shows(hass, "power", 570, "oven", "b1")
+
+
+async def test_a_board_in_another_socket_is_followed_when_the_user_says_so(
+    hass: HomeAssistant, tmp_path: Path
+) -> None:
+    assert await async_setup_component(hass, "repairs", {})
+    there = USBDevice(
+        device=str(tmp_path / "ttyUSB1"),
+        vid="1a86",
+        pid="7523",
+        serial_number=None,
+        manufacturer="QinHeng",
+        description="USB Serial",
+    )
+    board = SimulatedBridge("b1", meters=[oven()])
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="Workshop",
+        unique_id="b1",
+        data={"kind": "bridge", "way": "serial", "device": "/dev/ttyUSB77", "baudrate": 9600},
+    )
+    entry.add_to_hass(hass)
+    async with (
+        plugged(board, Path(there.device)),
+        measuring(board),
+        unloaded(hass),
+    ):
+        # No adapter is plugged into the machine that the tests run on.
+        with patch("homeassistant.components.usb.async_scan_serial_ports", return_value=[there]):
+            assert await hass.config_entries.async_setup(entry.entry_id)
+        issue = issue_id(Issue.ADAPTER_MOVED, entry.entry_id)
+        found = ir.async_get(hass).async_get_issue(DOMAIN, issue)
+        assert found is not None and found.translation_placeholders is not None
+        assert found.translation_placeholders["now"] == there.device
+        manager = hass.data["repairs"]["flow_manager"]
+        form = await manager.async_init(DOMAIN, data={"issue_id": issue})
+        await manager.async_configure(form["flow_id"], {})
+        await shows(hass, "power", 570, "oven", "b1")
+        assert entry.data["device"] == there.device
+        assert ir.async_get(hass).async_get_issue(DOMAIN, issue) is None

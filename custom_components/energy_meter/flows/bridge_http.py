@@ -94,7 +94,7 @@ class BridgeHttpSteps(BridgeSteps):
         key = data.get(CONF_KEY)
         return {
             "url": url,
-            "config": json.dumps({"http": bridge_config(url, key)}, indent=2),
+            "config": json.dumps(bridge_config(url, key), indent=2),
             "curl": curl(url, key),
         }
 
@@ -112,8 +112,9 @@ class BridgeHttpSteps(BridgeSteps):
 
 
 def bridge_config(url: str, key: str | None) -> dict[str, Any]:
-    """The part of a bridge's `config.json` that makes it post here."""
-    return {"url": url, **({"key": key} if key else {})}
+    """What a bridge's `config.json` has to say to make it post here."""
+    http = {"on": True, "url": url, "signed": key is not None}
+    return {"http": http} if key is None else {"key": key, "http": http}
 
 
 def curl(url: str, key: str | None) -> str:

@@ -1,9 +1,12 @@
 """A bridge that posts to the real HTTP server of a Home Assistant: address, key, limits, answers."""
 
 import asyncio
+import importlib
 import json
+from pathlib import Path
 import shutil
 import subprocess
+import sys
 from typing import Any
 
 from aiohttp import ClientResponse
@@ -36,6 +39,10 @@ from tests.support.bridge import (
     relay,
     signed_post,
 )
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "firmware/esp32/lib"))
+firmware_config = importlib.import_module("energy_meter.config")
+sys.path.pop(0)
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
@@ -73,14 +80,22 @@ class Poster:
         return await self._client.post(self._path, data=body, headers={**signed, **headers})
 
 
+def _poster(client: TestClient[Any, Any], flow: Flow) -> Poster:
+    """A bridge that has been given the configuration that the page shows."""
+    settings, errors = firmware_config.checked(json.loads(flow.placeholders["config"]))
+    assert not errors
+    assert settings["http"]["on"]
+    assert settings["http"]["signed"] == bool(settings["key"])
+    return Poster(client, settings["http"]["url"], settings["key"] or None)
+
+
 async def _added(
     hass: HomeAssistant, client: TestClient[Any, Any], **options: Any
 ) -> tuple[Poster, ConfigEntry]:
     """A bridge that was added while it posted."""
     flow = await choose_way(hass, "http")
     await flow.fill(**options)
-    shown = json.loads(flow.placeholders["config"])["http"]
-    poster = Poster(client, shown["url"], shown.get("key"))
+    poster = _poster(client, flow)
     assert (await poster.post(BARE)).status == 200
     await flow.fill()
     assert flow.step == "bridge_heard"
@@ -99,7 +114,9 @@ async def test_the_page_shows_all_that_is_needed_and_goes_on_when_something_was_
         url = flow.placeholders["url"]
         assert url.startswith("http://192.168.1.5:8123/api/webhook/")
         assert len(url.rsplit("/", 1)[1]) == 64
-        assert json.loads(flow.placeholders["config"]) == {"http": {"url": url}}
+        assert json.loads(flow.placeholders["config"]) == {
+            "http": {"on": True, "url": url, "signed": False}
+        }
         assert flow.placeholders["curl"].startswith("curl -d '{")
         await flow.fill()
         assert flow.errors == {"base": "bridge_nothing_posted"}
@@ -359,8 +376,7 @@ async def test_a_command_waits_for_the_next_post_and_is_answered_with_the_one_af
     async with unloaded(hass):
         flow = await choose_way(hass, "http")
         await flow.fill(**SIGNED)
-        shown = json.loads(flow.placeholders["config"])["http"]
-        poster = Poster(client, shown["url"], shown["key"])
+        poster = _poster(client, flow)
         board.measure("oven", {"voltage": 230.0, "current": 2.0})
         assert (await poster.post(b"\n".join(said))).status == 200
         said.clear()

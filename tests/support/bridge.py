@@ -161,6 +161,7 @@ class SimulatedBridge:
         self._sent = self._received = 0
         self._master: int | None = None
         self._port_path: Path | None = None
+        self._look_again: asyncio.TimerHandle | None = None
 
     # What it does of its own
 
@@ -294,7 +295,7 @@ class SimulatedBridge:
             answer(message)
 
     def _on_hello(self, message: dict[str, Any]) -> None:
-        self.say_hello()
+        self.greet()
 
     def _on_ack(self, message: dict[str, Any]) -> None:
         boot = message.get("boot", self.boot)
@@ -424,6 +425,8 @@ class SimulatedBridge:
     def unplug(self) -> None:
         """The cable is pulled: the port is gone."""
         self.detach()
+        if self._look_again is not None:
+            self._look_again.cancel()
         if self._master is not None:
             asyncio.get_running_loop().remove_reader(self._master)
             os.close(self._master)
@@ -439,12 +442,9 @@ class SimulatedBridge:
             return
         except OSError:
             # Nobody has the port open: wait a little instead of being told so without end.
-            loop, master = asyncio.get_running_loop(), self._master
-            loop.remove_reader(master)
-            loop.call_later(
-                0.01,
-                lambda: self._master == master and loop.add_reader(master, self._read_port),
-            )
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._master)
+            self._look_again = loop.call_later(0.01, loop.add_reader, self._master, self._read_port)
 
     @staticmethod
     def _write_port(master: int, data: bytes) -> None:

@@ -11,7 +11,7 @@ from .session import BridgeSession
 
 LOGGER: Final = logging.getLogger(__package__)
 
-PIECE: Final = 8192
+PIECE: Final = 4096
 """Bytes that are taken at a time, so that a flood does not hold up the event loop."""
 _BYTES_PER_SECOND: Final = 256 * 1024.0
 _BYTES_AT_ONCE: Final = 2 * 1024 * 1024.0
@@ -107,6 +107,7 @@ class Throttle:
         self._budget = TokenBucket(_BYTES_PER_SECOND, _BYTES_AT_ONCE)
 
     async def passed(self, count: int) -> None:
-        """So many bytes have come; return when more may."""
+        """So many bytes have been taken; let others have their turn, and return when more may be taken."""
+        await self._sleep(0)
         while not self._budget.take(self._clock(), count):
             await self._sleep(count / _BYTES_PER_SECOND)

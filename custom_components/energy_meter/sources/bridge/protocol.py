@@ -20,6 +20,8 @@ from .vocabulary import Spelling, convert, looks_like_quantity, normalise, numbe
 VERSION: Final = 1
 MAX_LINE: Final = 32_768
 """Bytes of a line, its end not counted."""
+MAX_LINE_TO_BRIDGE: Final = 8192
+"""Bytes of a line that a bridge has to take."""
 MAX_DEPTH: Final = 6
 """Nested arrays and objects, the message itself included."""
 MAX_METERS: Final = 256
@@ -358,18 +360,27 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """A message as the line for it, without a line feed.
+    """A message to a bridge as the line for it, without a line feed.
 
     Raises:
-        ValueError: it does not fit into a line or is no JSON.
+        ValueError: it does not fit into a line for a bridge or is no JSON.
     """
-    try:
-        line = orjson.dumps(message)
-    except TypeError as err:
-        raise ValueError(str(err)) from err
-    if len(line) > MAX_LINE or _depth(line) > MAX_DEPTH:
+    line = to_json(message)
+    if len(line) > MAX_LINE_TO_BRIDGE or _depth(line) > MAX_DEPTH:
         raise ValueError(f"a message of {len(line)} bytes does not fit into a line")
     return line
+
+
+def to_json(message: Mapping[str, Any]) -> bytes:
+    """A message as JSON that can be read again.
+
+    Raises:
+        ValueError: there is something in it that JSON has no word for.
+    """
+    try:
+        return orjson.dumps(message)
+    except TypeError as err:
+        raise ValueError(str(err)) from err
 
 
 def _depth(line: bytes) -> int:

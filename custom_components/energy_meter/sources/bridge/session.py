@@ -36,6 +36,7 @@ from .protocol import (
     excerpt,
     parse_line,
     state_of,
+    to_json,
 )
 from .roster import Roster
 from .sequence import Delivery, Instant, SequenceTracker
@@ -44,6 +45,8 @@ from .update import send_update
 
 _HELLO_AGAIN: Final = 10.0
 """Seconds between two requests for a hello."""
+_GREETING: Final = 2.0
+"""Seconds in which a bridge that notices a connection says hello."""
 _HELLO_PATIENCE: Final = 15.0
 """Seconds that the full form waits for a hello; a board that cannot say it is taken as it is then."""
 _REMEMBERED_PATIENCE: Final = 3.0
@@ -150,6 +153,8 @@ class BridgeSession:
         """The first reading of a meter that is not believed yet."""
         self._hello_due = True
         """Since the link is up the bridge has not said who it is."""
+        self._greeting_until: float | None = None
+        """Until when the bridge may say hello unasked."""
         self._announced: Hello | None = None
         self._refusing = False
         self._crc_seen = False
@@ -211,8 +216,13 @@ class BridgeSession:
         """Take whole messages; return how many of them were understood."""
         return sum([self._take_line(line) for line in lines])
 
-    def connected(self) -> None:
-        """The link is up: ask who is there."""
+    def connected(self, *, greets: bool = False) -> None:
+        """The link is up: ask who is there.
+
+        Args:
+            greets: the bridge notices that it was connected to and says hello by itself; it is asked only if it
+                does not within two seconds. To be asked means to send again what was not acknowledged.
+        """
         if self._connected:
             return
         self._connected = True
@@ -223,7 +233,9 @@ class BridgeSession:
         self._tracker.resume(self._now().monotonic)
         self._listener.on_connected(True)
         self._hellos = Seldom(_HELLO_AGAIN)
-        self._ask_hello()
+        self._greeting_until = self._now().monotonic + _GREETING if greets else None
+        if not greets:
+            self._ask_hello()
 
     def disconnected(self) -> None:
         """The link is down: half a line is forgotten, commands under way fail."""
@@ -252,6 +264,10 @@ class BridgeSession:
             self._deliver_undated(meter, now, old=False)
         if not self._connected:
             return
+        if self._greeting_until is not None and now.monotonic >= self._greeting_until:
+            self._greeting_until = None
+            if self._hello_due:
+                self._ask_hello()
         self._ask_missing(now)
         self._acknowledge()
         if self._wants_time() and now.monotonic - self._time_sent >= _TIME_EVERY:
@@ -340,8 +356,9 @@ class BridgeSession:
         self._counters.lines += 1
         now = self._now()
         if not self._budget.take(now.monotonic, 1 + len(line) // _BYTES_PER_LINE):
+            if not self._counters.flooded % 1000:  # There is no time to look at each.
+                self.trouble("flood", excerpt(line[:160]))
             self._counters.flooded += 1
-            self.trouble("flood", excerpt(line[:160]))
             return False
         try:
             message, has_crc = parse_line(line)
@@ -439,7 +456,8 @@ class BridgeSession:
             if self._held_since is None:
                 self._held_since = now.monotonic
             self._held_back.append(arrival)
-            self._ask_hello()
+            if self._greeting_until is None:
+                self._ask_hello()
             if len(self._held_back) >= _HELD_BACK:
                 self._release_held_back()
             return
@@ -646,7 +664,7 @@ class BridgeSession:
             self._saved = {boot: number for boot, number, _ in self._tracker.memory()}
         if isinstance(raw, dict):
             try:
-                message, _ = parse_line(encode(raw))
+                message, _ = parse_line(to_json(raw))
             except BadLine, ValueError:
                 return
             if isinstance(message, HelloMessage) and message.hello is not None:
@@ -670,7 +688,7 @@ def _named(boot: Boot) -> dict[str, Boot]:
 def _storable(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """A hello that JSON can say again; half a character or an endless number in it cannot be kept."""
     try:
-        encode(raw)
+        to_json(raw)
     except ValueError:
         return None
     return raw

@@ -74,7 +74,7 @@ class TcpLink(StreamLink):
                     await channel.shake_hands(self._key)
                 self._up = True
                 self._channel = channel
-                session.connected()
+                session.connected(greets=True)
                 await channel.talk(session)
         except SourceError as err:
             session.trouble(err.key.removeprefix("bridge_"), err.placeholders.get("detail", ""))
@@ -105,7 +105,7 @@ async def tcp_probe(host: str, port: int = DEFAULT_PORT, key: str | None = None)
             except TimeoutError as err:
                 raise SourceError("bridge_no_answer") from err
             prober = Prober(channel.send)
-            prober.session.connected()
+            prober.session.connected(greets=True)
             talking = asyncio.create_task(channel.talk(prober.session))
             try:
                 return await prober.wait(_HELLO_TIMEOUT, ended=talking)

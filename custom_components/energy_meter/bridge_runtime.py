@@ -235,6 +235,14 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
                 self.entry, options={**self.entry.options, OPTION_REMOVED: sorted(removed)}
             )
 
+    @override
+    async def async_update(self) -> None:
+        """Follow a change of the entry; a meter that is wanted again comes back at once."""
+        await super().async_update()
+        known = self._configured_ids() | self.removed
+        if self.hello is not None and any(meter.id not in known for meter in self.hello.meters):
+            self._follow()
+
     def _follow(self) -> None:
         """Have the meters follow the hello; what comes while that goes on is looked at afterwards."""
         self._follow_again = True
@@ -248,9 +256,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             self._follow_again = False
             for meter in hello.meters:
                 self._take_shape(hello, meter)
-            configured = self._configured_ids()
             for meter in hello.meters:
-                if meter.id not in configured and meter.id not in self.removed:
+                # Looked up each time: adding one wakes others who may add the next.
+                if meter.id not in self._configured_ids() | self.removed:
                     self.hass.config_entries.async_add_subentry(
                         self.entry, self._new_subentry(hello, meter)
                     )

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, override
 
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry, ConfigSubentryFlow
+from homeassistant.config_entries import (
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigSubentry,
+    ConfigSubentryFlow,
+)
 from homeassistant.const import CONF_NAME
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.selector import SelectOptionDict
@@ -24,6 +29,7 @@ from ..const import (
     ROLE_DEVICE,
     ROLE_NONE,
 )
+from ..coordinator import MeterCoordinator
 from ..energy_dashboard import DashboardMeter
 from ..model import Value
 from .base import Result
@@ -153,22 +159,24 @@ class BridgeMeterSubentryFlow(RoleSteps, DashboardSteps, ConfigSubentryFlow):
                 },
             )
         self._draft.take(user_input)
-        counters = all(key in self._draft.values for key in COUNTERS)
-        return await self.async_ask_role(both_counters=counters)
+        counts = all(key in self._quantities() for key in COUNTERS)
+        return await self.async_ask_role(both_counters=counts)
 
     @override
     async def async_role_known(self) -> Result:
         """Show what the Energy dashboard gets of it."""
-        draft = self._draft
+        draft, quantities = self._draft, self._quantities()
+        wanted = draft.data.get(CONF_ENERGY_DASHBOARD, True)
+        if not quantities:  # Nobody knows what it measures while its bridge does not run.
+            return await self.async_dashboard_chosen(wanted)
         meter = DashboardMeter(
             identity=draft.identity,
             name=draft.name,
             role=draft.role,
-            quantities=tuple(draft.values),
+            quantities=quantities,
             production=draft.production,
             inside=draft.inside,
         )
-        wanted = draft.data.get(CONF_ENERGY_DASHBOARD, True)
         return await self.async_summarise([meter], wanted=wanted)
 
     @override
@@ -190,8 +198,21 @@ class BridgeMeterSubentryFlow(RoleSteps, DashboardSteps, ConfigSubentryFlow):
             reason="meter_changed", description_placeholders={"name": draft.name}
         )
 
+    def _meter(self) -> MeterCoordinator | None:
+        """The meter at run time; None while its bridge does not run."""
+        if self.entry.state is not ConfigEntryState.LOADED:
+            return None
+        meter: MeterCoordinator | None = self.entry.runtime_data.meters.get(
+            self._reconfigure_subentry_id
+        )
+        return meter
+
     def _values(self) -> Mapping[str, Value]:
-        """What the meter shows at the moment; nothing while its bridge does not run."""
-        runtime = getattr(self.entry, "runtime_data", None)
-        meter = runtime.meters.get(self._reconfigure_subentry_id) if runtime else None
+        """What the meter shows at the moment."""
+        meter = self._meter()
         return dict(meter.values) if meter else {}
+
+    def _quantities(self) -> tuple[str, ...]:
+        """Keys of all that the meter gives."""
+        meter = self._meter()
+        return tuple(quantity.key for quantity in meter.quantities) if meter else ()

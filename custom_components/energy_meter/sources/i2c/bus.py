@@ -153,6 +153,10 @@ class I2CBus:
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    def describe(self) -> str:
+        """Where it is, for logs."""
+        return self.name
+
     @property
     def is_open(self) -> bool:
         """Whether the device is open."""

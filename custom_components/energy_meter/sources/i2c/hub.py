@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ...model import Reading, Value
 from ..base import LinkHealth, MeterHealth, SourceError
-from ..bridge import BridgeEvent, BridgeHealth, BridgeListener, Hello, MeterHello
+from ..bridge import BridgeEvent, BridgeHealth, BridgeListener, Hello, MeterHello, SessionCounters
 from .bus import AT_ONCE, Answer, Fault, I2CBus, Transfer
 from .continuity import Continuity
 from .controls import controls_of, execute, read_settings
@@ -466,7 +466,7 @@ class I2CHub:
             if still.identity is not None and still.identity.id == identity.id:
                 self._trouble("id_twice", f"{before.place}, {place}")
                 now = self._clock()[0]
-                self._odd[place] = _Odd(Probe(Found.UNCLEAR), now + LONGEST_PAUSE, LONGEST_PAUSE)
+                self._odd[place] = _Odd(Probe(Found.TWIN), now + LONGEST_PAUSE, LONGEST_PAUSE)
                 return
             self._energies[before.id] = before.continuity.state
             del self._monitors[before.place]
@@ -561,6 +561,16 @@ class I2CHub:
             self._monitors[place] = monitor
             self._changed = True
 
+    async def update(
+        self, version: str, files: Mapping[str, bytes], progress: Callable[[float], None]
+    ) -> None:
+        """Monitors get their firmware from a programmer.
+
+        Raises:
+            SourceError: always.
+        """
+        raise SourceError("bridge_unsupported", {"control": "update", "meter": "", "text": version})
+
     async def capture(self, meter: str, cycles: int = 2) -> Waveform:
         """One or two cycles of voltage and current of a circuit, taken now.
 
@@ -596,6 +606,11 @@ class I2CHub:
                 for each in self._monitors.values()
             },
         )
+
+    @property
+    def counters(self) -> SessionCounters:
+        """The same in a session's words."""
+        return SessionCounters(lines=self._requests, bad=self._errors)
 
     @property
     def places(self) -> dict[str, Probe]:

@@ -33,6 +33,8 @@ class Found(StrEnum):
     """Two monitors."""
     OTHER_VERSION = "other_version"
     """A monitor with another version of the register map."""
+    TWIN = "twin"
+    """A monitor with the id of another one that is there too."""
     UNCLEAR = "unclear"
     """Something that may become clear later: damaged answers, or zeros."""
     TROUBLE = "trouble"

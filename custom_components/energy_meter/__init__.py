@@ -15,7 +15,8 @@ from .bridge_links import make_link
 from .bridge_runtime import BridgeRuntime
 from .bridge_webhook import async_post_numbers
 from .connection import async_follow_port, async_link
-from .const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, DOMAIN, KIND_BRIDGE
+from .const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, CONF_WAY, DOMAIN, KIND_BRIDGE, WAY_I2C
+from .i2c_runtime import I2CRuntime, make_bus
 from .issues import async_clear_all
 from .profiles import async_check_profiles
 from .runtime import DATA_LIBRARY, LineRuntime
@@ -68,7 +69,10 @@ async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) 
     """Set up a line or a bridge and its meters; none of them is waited for."""
     runtime: EntryRuntime
     if entry.data.get(CONF_KIND) == KIND_BRIDGE:
-        runtime = BridgeRuntime(hass, entry, make_link(hass, entry))
+        if entry.data[CONF_WAY] == WAY_I2C:
+            runtime = I2CRuntime(hass, entry, make_bus(entry.data))
+        else:
+            runtime = BridgeRuntime(hass, entry, make_link(hass, entry))
         await async_follow_port(hass, entry)
     else:
         runtime = LineRuntime(hass, entry, await async_link(hass, entry))

@@ -13,12 +13,14 @@ from .bridge_webhook import WebhookLink
 from .const import (
     CONF_BAUDRATE,
     CONF_BRIDGE,
+    CONF_BUS,
     CONF_KEY,
     CONF_LOCAL_ONLY,
     CONF_PREFIX,
     CONF_WAY,
     DOMAIN,
     WAY_HTTP,
+    WAY_I2C,
     WAY_MQTT,
     WAY_SERIAL,
     WAY_TCP,
@@ -30,6 +32,7 @@ _PLACE: Final[Mapping[str, tuple[str, ...]]] = {
     WAY_TCP: (CONF_HOST, CONF_PORT),
     WAY_HTTP: (CONF_WEBHOOK_ID,),
     WAY_MQTT: (CONF_PREFIX, CONF_BRIDGE),
+    WAY_I2C: (CONF_BUS,),
 }
 """What tells one place from another, for each way."""
 

@@ -12,6 +12,7 @@ from homeassistant.core import callback
 
 from .const import DOMAIN, SUBENTRY_BRIDGE_METER, SUBENTRY_METER
 from .flows.base import Result
+from .flows.bridge_i2c import BridgeI2CSteps
 from .flows.bridge_meter import BridgeMeterSubentryFlow
 from .flows.bridge_mqtt import BridgeMqttSteps
 from .flows.bridge_reauth import BridgeReauthSteps
@@ -29,6 +30,7 @@ class EnergyMeterConfigFlow(
     BridgeSerialSteps,
     BridgeReauthSteps,
     BridgeMqttSteps,
+    BridgeI2CSteps,
     ConfigFlow,
     domain=DOMAIN,
 ):

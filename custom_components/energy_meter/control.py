@@ -12,10 +12,18 @@ from .bridge_runtime import BridgeRuntime
 from .controlled import Controlled
 from .coordinator import MeterCoordinator
 from .entity import PlaceEntity
-from .model import BRIDGE_CONTROLS, CALIBRATION_KEYS, CONTROL_KEYS, Control, ControlKind, Value
+from .model import (
+    BRIDGE_CONTROLS,
+    CALIBRATION_KEYS,
+    CONTROL_KEYS,
+    MONITOR_KEYS,
+    Control,
+    ControlKind,
+    Value,
+)
 from .runtime_base import EntryRuntime
 
-NAMED = CONTROL_KEYS | CALIBRATION_KEYS | {control.key for control in BRIDGE_CONTROLS}
+NAMED = CONTROL_KEYS | CALIBRATION_KEYS | MONITOR_KEYS | {each.key for each in BRIDGE_CONTROLS}
 """Controls that have a translated name; a user's own profile or a bridge may have others."""
 
 type Command = Callable[[str, Value], Awaitable[None]]

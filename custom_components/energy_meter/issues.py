@@ -42,11 +42,21 @@ class Issue(StrEnum):
     """Many answers on the line arrive damaged."""
     FOREIGN_TRAFFIC = "foreign_traffic"
     """Somebody else asks on the line too."""
+    I2C_ADDRESS_SHARED = "i2c_address_shared"
+    """Two monitors at one address of an I²C bus."""
+    I2C_ID_TWICE = "i2c_id_twice"
+    """Two monitors with one id."""
+    I2C_MONITOR_VERSION = "i2c_monitor_version"
+    """A monitor with another register map."""
+    I2C_BUS_HELD = "i2c_bus_held"
+    """An I²C bus that does not move."""
+    I2C_BUS_GONE = "i2c_bus_gone"
+    """An I²C bus that cannot be opened."""
 
 
 _ERRORS: Final = frozenset(
     {Issue.WRONG_METER, Issue.PROFILE_MISSING, Issue.ADAPTER_MOVED, Issue.LINK_CLASH}
-)
+) | {Issue.I2C_BUS_HELD, Issue.I2C_BUS_GONE}
 """Those without whose repair something is not measured at all."""
 
 type IssueData = dict[str, str | int | float | None]

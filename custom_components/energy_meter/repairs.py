@@ -301,6 +301,11 @@ _FIXES: dict[Issue, type[_Fix]] = {
     Issue.BROKEN_PROFILE: ProfileFix,
     Issue.ADAPTER_MOVED: AdapterMovedFix,
     Issue.LINK_CLASH: LinkClashFix,
+    Issue.I2C_ADDRESS_SHARED: LookAgainFix,
+    Issue.I2C_ID_TWICE: LookAgainFix,
+    Issue.I2C_MONITOR_VERSION: LookAgainFix,
+    Issue.I2C_BUS_HELD: LookAgainFix,
+    Issue.I2C_BUS_GONE: LookAgainFix,
 }
 
 

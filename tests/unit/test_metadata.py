@@ -213,6 +213,13 @@ def test_every_issue_is_raised_with_all_that_its_texts_need() -> None:
 _VARIABLE = {
     ("name", "phase", "power"): ["reversed", "swapped_phases"],
     ("counters", "name"): ["meter_changed", "meter_change_undo"],
+    ("name", "places"): [
+        "i2c_address_shared",
+        "i2c_id_twice",
+        "i2c_monitor_version",
+        "i2c_bus_held",
+        "i2c_bus_gone",
+    ],
 }
 
 

@@ -22,7 +22,7 @@ from .phrases import Phrases
 from .trouble import Trouble
 from .values import values_text
 
-_MENU: Final = ("bridge_serial", "bridge_tcp", "bridge_http", "bridge_mqtt")
+_MENU: Final = ("bridge_serial", "bridge_tcp", "bridge_http", "bridge_mqtt", "bridge_i2c")
 VALUES_PATIENCE: Final = 4.0
 """Seconds that are waited for values after it is known who is there."""
 

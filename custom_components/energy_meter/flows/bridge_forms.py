@@ -1,6 +1,6 @@
 """The forms of bridges: one per way in, and the one for their meters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from homeassistant.const import CONF_DEVICE, CONF_HOST, CONF_NAME, CONF_PORT, UnitOfElectricCurrent
@@ -21,9 +21,11 @@ from ..const import (
     CONF_ASSUMED_POWER_FACTOR,
     CONF_BAUDRATE,
     CONF_BRIDGE,
+    CONF_BUS,
     CONF_INVERT,
     CONF_KEY,
     CONF_LOCAL_ONLY,
+    CONF_MULTIPLEXERS,
     CONF_PREFIX,
     CONF_RATED_CURRENT,
     CONF_ROLE,
@@ -91,6 +93,30 @@ def mqtt_form(*, anyway: bool) -> probatio.Schema:
         {
             probatio.Required(CONF_PREFIX, default=DEFAULT_PREFIX): TextSelector(),
             probatio.Required(CONF_BRIDGE): TextSelector(),
+        },
+        anyway=anyway,
+    )
+
+
+def i2c_form(
+    buses: Mapping[str, str], multiplexers: Iterable[str], *, anyway: bool
+) -> probatio.Schema:
+    """Which bus, and which multiplexers are on it."""
+    return _form(
+        {
+            probatio.Required(CONF_BUS): SelectSelector(
+                SelectSelectorConfig(
+                    options=[
+                        SelectOptionDict(value=bus, label=label) for bus, label in buses.items()
+                    ],
+                    mode=SelectSelectorMode.LIST,
+                )
+            ),
+            probatio.Optional(CONF_MULTIPLEXERS): SelectSelector(
+                SelectSelectorConfig(
+                    options=list(multiplexers), multiple=True, mode=SelectSelectorMode.DROPDOWN
+                )
+            ),
         },
         anyway=anyway,
     )

@@ -1,6 +1,14 @@
 """The vocabulary and the values that flow through the integration; no I/O, no Home Assistant."""
 
-from .meter import BRIDGE_CONTROLS, CALIBRATION_KEYS, CONTROL_KEYS, Control, ControlKind, MeterInfo
+from .meter import (
+    BRIDGE_CONTROLS,
+    CALIBRATION_KEYS,
+    CONTROL_KEYS,
+    MONITOR_KEYS,
+    Control,
+    ControlKind,
+    MeterInfo,
+)
 from .quantities import QUANTITIES, Counts, Kind, Quantity, Rate, Variants, Visibility
 from .reading import Reading, Value
 from .shape import MeterShape
@@ -9,6 +17,7 @@ __all__ = [
     "BRIDGE_CONTROLS",
     "CALIBRATION_KEYS",
     "CONTROL_KEYS",
+    "MONITOR_KEYS",
     "QUANTITIES",
     "Control",
     "ControlKind",

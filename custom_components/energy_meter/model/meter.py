@@ -80,6 +80,9 @@ class Control:
     """Whether it changes how the meter measures or talks, so that a slip could lose it."""
 
 
+MONITOR_KEYS: Final = frozenset({"i2c_address", "learn_zero"})
+"""What else an I²C monitor can do."""
+
 BRIDGE_CONTROLS: Final = (
     Control(key="identify", kind=ControlKind.BUTTON),
     Control(key="restart", kind=ControlKind.BUTTON),

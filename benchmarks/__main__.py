@@ -30,8 +30,8 @@ def main() -> int:
     started = time.monotonic()
     bench = Bench(quick=arguments.quick, say=say)
     names = arguments.scenarios or list(SCENARIOS)
-    # Scenarios mostly wait for a line; only the one that measures the processor has to have it for itself.
-    together = [name for name in names if arguments.quick and name != "load"]
+    # Scenarios mostly wait for a line; only those that measure the processor have to have it for themselves.
+    together = [name for name in names if arguments.quick and name not in {"load", "bridge_lines"}]
     with ThreadPoolExecutor(max_workers=max(1, len(together))) as pool:
         done = dict(
             zip(

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.support.wire import Fault, FaultKind
 
+from .bridge_lines import JSON, KINDS, MOST, USES, seconds_per_line
 from .coordinator_client import coordinator_client
 from .evaluate import honesty, mean_interval, most_rounds
 from .far_end import FarEnd, Heard, LineReport, Trouble, wait_until
@@ -523,6 +524,26 @@ def load(bench: Bench) -> Iterator[Row]:
         )
 
 
+def bridge_lines(bench: Bench) -> Iterator[Row]:
+    """Lines of bridges per second, with the cost of reading the same lines as plain JSON as the measure."""
+    scenario = "lines of bridges, one processor"
+    bench.say(scenario)
+    count, rounds = (500, 3) if bench.quick else (4000, 7)
+    for kind in KINDS:
+        many = count // 50 if "rows" in kind else count
+        cost = seconds_per_line(kind, USES, count=many, rounds=rounds)
+        for name, seconds in cost.items():
+            yield Row(
+                scenario=scenario,
+                client=OURS if name != JSON else JSON,
+                figure=f"{kind}: lines a second, {name}",
+                value=1 / seconds,
+                compared=seconds / cost[JSON] if name != JSON else None,
+                against=f"the time of {JSON}" if name != JSON else "",
+                target=MOST.get(name) if kind == "full form" else None,
+            )
+
+
 def _megabytes(published: Published) -> float:
     return (published.memory - published.memory_before) / 1e6
 
@@ -535,4 +556,5 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "faults": faults,
     "adapter_gone": adapter_gone,
     "load": load,
+    "bridge_lines": bridge_lines,
 }

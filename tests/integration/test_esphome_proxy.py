@@ -21,8 +21,20 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.const import DOMAIN
+from tests.integration.bridge_ways.support import (
+    choose_way,
+    created,
+    gone,
+    heard,
+    impatient,
+    measuring,
+    plugged,
+    shows as reading,
+    unloaded as bridges_unloaded,
+)
 from tests.integration.flow_support import Flow, sdm120, unloaded
 from tests.integration.runtime_support import SDM120, show, shows, state, subentry, until
+from tests.support.bridge import SimulatedBridge, SimulatedMeter, relay
 from tests.support.esphome import PORT_NAME, Node
 from tests.support.meters import Meter
 from tests.support.wire import ByteTiming, Wire
@@ -52,17 +64,28 @@ def device() -> Meter:
 
 
 @pytest.fixture
-def node(directory: Path, device: Meter, socket_enabled: None) -> Iterator[Node]:
+def compiled(directory: Path, socket_enabled: None) -> Node:
+    """The node, not switched on yet."""
+    return _compiled(directory)
+
+
+@pytest.fixture
+def node(compiled: Node, device: Meter) -> Iterator[Node]:
     """The node, switched on, with the meter on its RS-485 line."""
-    node = _compiled(directory)
-    line = Wire([device], timing=ByteTiming(9600), turnaround=0.02, path=node.device)
-    with line, node:
-        yield node
+    line = Wire([device], timing=ByteTiming(9600), turnaround=0.02, path=compiled.device)
+    with line, compiled:
+        yield compiled
 
 
 @pytest.fixture
 async def proxy(hass: HomeAssistant, node: Node) -> AsyncIterator[ConfigEntry]:
     """The node, added to Home Assistant by its user."""
+    async with _added(hass, node) as entry:
+        yield entry
+
+
+@asynccontextmanager
+async def _added(hass: HomeAssistant, node: Node) -> AsyncIterator[ConfigEntry]:
     assert await async_setup_component(hass, "homeassistant", {})
     # Sound is of no matter here, and its program need not be on this machine.
     assert await async_setup_component(hass, "ffmpeg", {"ffmpeg": {"ffmpeg_bin": "true"}})
@@ -191,3 +214,38 @@ async def test_what_is_wrong_with_a_proxy_is_said_where_it_was_chosen(
     await _online(proxy)
     await flow.fill(device=url)
     assert flow.step == "meters", flow.result
+
+
+async def test_a_board_behind_a_proxy_is_heard_and_takes_commands(
+    hass: HomeAssistant, compiled: Node
+) -> None:
+    meters = [
+        SimulatedMeter(
+            id="oven",
+            name="Oven",
+            quantities=("voltage", "current", "power"),
+            controls=[relay()],
+        )
+    ]
+    board = SimulatedBridge("uno0042", meters=meters, name="UNO", kind="uno")
+    with impatient():
+        async with plugged(board, compiled.device), measuring(board):
+            with compiled:
+                async with _added(hass, compiled) as proxy, bridges_unloaded(hass):
+                    flow = await choose_way(hass, "serial")
+                    await flow.fill(device=await _offered_port(hass), baudrate="9600")
+                    assert "230.4 V" in await heard(flow)
+                    await flow.fill(name="UNO")
+                    assert created(flow).data["way"] == "serial"
+                    await reading(hass, "power", 570, "oven", "uno0042")
+                    [switch] = hass.states.async_entity_ids("switch")
+                    await hass.services.async_call(
+                        "switch", "turn_off", {"entity_id": switch}, blocking=True
+                    )
+                    off = hass.states.get(switch)
+                    assert off is not None and off.state == "off"
+                    compiled.off()
+                    await gone(hass, "power", "oven", "uno0042")
+                    compiled.on()
+                    await _online(proxy)
+                    await reading(hass, "power", 570, "oven", "uno0042")

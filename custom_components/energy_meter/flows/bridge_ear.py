@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from ..model import Reading, Value
+from ..sources.base import Source
 from ..sources.bridge import (
     BridgeEvent,
     BridgeHealth,
@@ -50,7 +51,7 @@ class Ear:
         session = BridgeSession(
             self, link.send, clock=lambda: (time.monotonic(), time.time()), durable=True
         )
-        self._source = BridgeSource(link, session)
+        self._source: Source = BridgeSource(link, session)
 
     async def start(self) -> None:
         """Begin to listen."""

@@ -20,6 +20,7 @@ from homeassistant.util import dt as dt_util
 
 from .backfill import Backfill
 from .bridge_shape import firmware_of, grown, shape_from_json, shape_of, shape_to_json
+from .bridge_watch import ROLLED_BACK, BridgeWatch
 from .const import (
     CONF_ASSUMED_POWER_FACTOR,
     CONF_IDENTITY,
@@ -35,6 +36,7 @@ from .const import (
 from .controlled import Controlled
 from .coordinator import MeterCoordinator
 from .energy_dashboard import async_apply
+from .issues import Issue
 from .model import BRIDGE_CONTROLS, Control, MeterInfo, MeterShape, Reading, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .sources.base import LinkHealth, MeterHealth, Source, SourceError
@@ -62,7 +64,6 @@ STALE_FACTOR: Final = 4
 EARLY: Final = 20_000
 """Readings that are kept of a meter while it is being set up."""
 DASHBOARD_DELAY: Final = 0.05
-_KEY_TROUBLES: Final = frozenset({"key_refused", "key_needed"})
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -101,9 +102,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     subentry_type = SUBENTRY_BRIDGE_METER
     deciding = (CONF_IDENTITY, CONF_METER, CONF_ASSUMED_POWER_FACTOR)
 
-    def __init__(
-        self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, link: Described
-    ) -> None:
+    def __init__(self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, link: Described) -> None:
         """Take the entry and what leads to its bridge; nothing is opened before `async_start`."""
         super().__init__(hass, entry)
         self.link = link
@@ -142,7 +141,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._apply_handle: asyncio.TimerHandle | None = None
         self._following: asyncio.Task[None] | None = None
         self._follow_again = False
-        self._lost_at: datetime | None = None
+        self.watch = BridgeWatch(hass, entry)
         self._started = False
 
     def _converse(self) -> tuple[Conversation, Source]:
@@ -172,7 +171,6 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @override
     async def async_start(self) -> None:
         self._started = True
-        self._lost_at = dt_util.utcnow()
         start = time.monotonic()
         self._seen = dict.fromkeys(self._by_id, start)
         self._apply_dashboard()
@@ -334,6 +332,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             self.store.record(subentry.data[CONF_IDENTITY]),
             on_changed=self._meter_changed,
             read_soon=lambda _meter, _rate: None,  # A bridge says everything by itself.
+            silent_issue=Issue.BRIDGE_METER_SILENT,
         )
         backfill = Backfill(self.hass, meter)
         self._backfills[meter_id] = backfill
@@ -435,6 +434,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @override
     def on_hello(self, hello: Hello) -> None:
         """Take who is there, and have the meters follow."""
+        self.watch.take_hello()
         self.hello = hello
         present = {meter.id for meter in hello.meters}
         self.settings = {meter.id: dict(meter.settings) for meter in hello.meters}
@@ -477,6 +477,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._seen[meter] = now
         self._seen_keys.setdefault(meter, {}).update(dict.fromkeys(reading.values, now))
         coordinator.on_reading(reading)
+        self.watch.take_reading(coordinator, reading, flags)
 
     @callback
     @override
@@ -487,6 +488,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             if not event.old:
                 self._set(event.meter, control, event.value)
             return
+        if event.event == ROLLED_BACK:
+            self.watch.take_rolled_back(self.hello.firmware if self.hello else None)
         _LOGGER.info(
             "%s: %s%s%s",
             self.entry.title,
@@ -509,7 +512,6 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         if connected == self.connected:
             return
         self.connected = connected
-        self._lost_at = None if connected else dt_util.utcnow()
         if connected:
             _LOGGER.info("%s is connected", self.entry.title)
             start = time.monotonic()
@@ -533,10 +535,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @callback
     @override
     def on_trouble(self, key: str, detail: str) -> None:
-        """Log what is not as it should be, and ask for a key that the bridge accepts."""
-        _LOGGER.warning("%s: %s (%s)", self.entry.title, key, detail)
-        if key in _KEY_TROUBLES:
-            self.entry.async_start_reauth(self.hass)
+        """Have what is not as it should be told."""
+        self.watch.take_trouble(key, detail)
 
     # Watching
 
@@ -574,7 +574,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         health = self.health
         for meter in self.meters.values():
             meter.async_health_changed(health.meters[meter.identity])
-            meter.async_review(now)
+        self.watch.review(now, connected=self.connected, meters=self.meters.values())
         for update in tuple(self._on_health):
             update()
         self.entry.async_create_background_task(
@@ -609,8 +609,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @callback
     @override
     def async_look_again(self) -> None:
-        """Begin to wait anew."""
-        self._lost_at = None if self.connected else dt_util.utcnow()
+        self.watch.look_again()
+
+    @callback
+    @override
+    def async_checked(self, meter: MeterCoordinator) -> None:
+        super().async_checked(meter)
+        self.watch.look_again(meter)
 
     # Controls
 

@@ -67,11 +67,12 @@ class MeterCoordinator(Controlled, MeterListener):
         *,
         on_changed: Callable[[MeterCoordinator], None],
         read_soon: Callable[[MeterCoordinator, Rate], None],
+        silent_issue: Issue = Issue.SILENT,
     ) -> None:
         """Take the meter's place in the configuration, what it is, and what is kept of it.
 
         `on_changed` is called when other quantities than before are to be read, `read_soon` when those of
-        a rate are wanted out of turn.
+        a rate are wanted out of turn. `silent_issue` is what a long silence is.
         """
         super().__init__(subentry.data[CONF_IDENTITY])
         self.hass = hass
@@ -82,6 +83,7 @@ class MeterCoordinator(Controlled, MeterListener):
         self.info: MeterInfo | None = None
         self.health = NO_HEALTH
         self.answering = False
+        self._silent_issue = silent_issue
         self._on_changed = on_changed
         self._read_soon = read_soon
         self._fresh: set[str] = set()
@@ -228,23 +230,26 @@ class MeterCoordinator(Controlled, MeterListener):
     # What is worth telling
 
     @callback
-    def async_review(self, now: datetime) -> None:
-        """Raise and take back what is only seen over time; looked at twice a minute."""
+    def async_review(self, now: datetime, *, alone: bool = True) -> None:
+        """Raise and take back what is only seen over time; looked at twice a minute.
+
+        `alone`: whether a silence is the meter's own, and not that of what it hangs on.
+        """
         last = self.last_reading or self._since
         silent = now - max(last, self._looked_after or last) >= SILENCE
         if self._wrong is not None:
             self._raise_wrong_meter(*self._wrong)
-        elif silent and not self.answering:
-            since = dt_util.as_local(last)
+        elif silent and alone and not self.answering:
+            since, issue = dt_util.as_local(last), self._silent_issue
             async_raise(
                 self.hass,
-                Issue.SILENT,
+                issue,
                 self.identity,
                 name=self.name,
                 since=f"{since:%Y-%m-%d %H:%M}",
             )
-        elif self.answering:
-            async_clear(self.hass, Issue.SILENT, self.identity)
+        elif self.answering or not alone:
+            async_clear(self.hass, self._silent_issue, self.identity)
         self._review_suspicions()
         self.async_review_questions()
 

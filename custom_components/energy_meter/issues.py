@@ -52,10 +52,36 @@ class Issue(StrEnum):
     """An I²C bus that does not move."""
     I2C_BUS_GONE = "i2c_bus_gone"
     """An I²C bus that cannot be opened."""
+    BRIDGE_SILENT = "bridge_silent"
+    """A bridge has been away for a day."""
+    BRIDGE_METER_SILENT = "bridge_meter_silent"
+    """A meter has said nothing for a day though its bridge is there."""
+    BRIDGE_CLOCK = "bridge_clock"
+    """A bridge's clock is wrong: its readings cannot be put where they belong."""
+    BRIDGE_TOO_OLD = "bridge_too_old"
+    """A bridge speaks an older protocol than this integration."""
+    BRIDGE_TOO_NEW = "bridge_too_new"
+    """A bridge speaks a newer one."""
+    BRIDGE_ROLLED_BACK = "bridge_rolled_back"
+    """New firmware did not work on a bridge, which went back to the old."""
+    WRONG_BRIDGE = "wrong_bridge"
+    """Another bridge answers in the place of one."""
+    SENSOR_CLIPPING = "sensor_clipping"
+    """A sensor is driven to the end of its range."""
+    SENSOR_STUCK = "sensor_stuck"
+    """A sensor's reading does not move."""
 
 
 _ERRORS: Final = frozenset(
-    {Issue.WRONG_METER, Issue.PROFILE_MISSING, Issue.ADAPTER_MOVED, Issue.LINK_CLASH}
+    {
+        Issue.WRONG_METER,
+        Issue.PROFILE_MISSING,
+        Issue.ADAPTER_MOVED,
+        Issue.LINK_CLASH,
+        Issue.WRONG_BRIDGE,
+        Issue.BRIDGE_TOO_OLD,
+        Issue.BRIDGE_TOO_NEW,
+    }
 ) | {Issue.I2C_BUS_HELD, Issue.I2C_BUS_GONE}
 """Those without whose repair something is not measured at all."""
 

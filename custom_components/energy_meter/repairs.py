@@ -144,7 +144,8 @@ class LookAgainFix(_ConfirmFix):
     async def async_fix(self) -> RepairsFlowResult:
         found, entry = self.find(), self.entry
         if found is not None:
-            found[1].async_looked_after()
+            runtime, meter = found
+            runtime.async_checked(meter)
         elif entry is not None and entry.state is ConfigEntryState.LOADED:
             entry.runtime_data.async_look_again()
         return self.done()
@@ -205,7 +206,7 @@ class ReversedFix(_Fix):
         self, user_input: dict[str, Any] | None = None
     ) -> RepairsFlowResult:
         """The transformer was turned over; look anew."""
-        return self.about(lambda _runtime, meter: meter.async_looked_after())
+        return self.about(lambda runtime, meter: runtime.async_checked(meter))
 
     async def async_step_leave(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
         """It is meant to be so."""
@@ -219,6 +220,70 @@ class SwappedPhasesFix(ReversedFix):
     @override
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
         return self.menu("turned", "leave")
+
+
+class SensorFix(_Fix):
+    """A sensor that cannot be right: it was looked after, or it is meant to be so."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask."""
+        return self.menu("checked", "leave")
+
+    async def async_step_checked(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """It was put right; look anew."""
+        return self.about(lambda runtime, meter: runtime.async_checked(meter))
+
+    async def async_step_leave(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """It is meant to be so."""
+        issue = Issue(str((self.data or {})["issue"]))
+        return self.about(lambda _runtime, meter: meter.async_decline(issue))
+
+
+class ReloadFix(_ConfirmFix):
+    """The user has put something right: begin anew with the entry."""
+
+    @override
+    async def async_fix(self) -> RepairsFlowResult:
+        entry = self.entry
+        return self.not_running() if entry is None else self.reload(entry)
+
+
+class AcknowledgeFix(_ConfirmFix):
+    """Nothing to do but to know it."""
+
+    @override
+    async def async_fix(self) -> RepairsFlowResult:
+        return self.done()
+
+
+class WrongBridgeFix(_Fix):
+    """Another bridge answers: take it as the successor, or put the cable or the address right."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask."""
+        return self.menu("accept", "rewired")
+
+    async def async_step_accept(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """It replaces the old bridge; its meters of the same names go on with the totals."""
+        entry, found = self.entry, str((self.data or {}).get("found"))
+        if entry is None:
+            return self.not_running()
+        entries = self.hass.config_entries.async_entries(DOMAIN)
+        if any(other.unique_id == found for other in entries if other is not entry):
+            return self.async_abort(reason="already_configured")
+        self.hass.config_entries.async_update_entry(entry, unique_id=found)
+        return self.reload(entry)
+
+    async def async_step_rewired(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """It was put right; the old one says so itself."""
+        entry = self.entry
+        return self.not_running() if entry is None else self.reload(entry)
 
 
 class ProfileFix(_ConfirmFix):
@@ -301,6 +366,15 @@ _FIXES: dict[Issue, type[_Fix]] = {
     Issue.BROKEN_PROFILE: ProfileFix,
     Issue.ADAPTER_MOVED: AdapterMovedFix,
     Issue.LINK_CLASH: LinkClashFix,
+    Issue.BRIDGE_SILENT: LookAgainFix,
+    Issue.BRIDGE_METER_SILENT: LookAgainFix,
+    Issue.BRIDGE_CLOCK: LookAgainFix,
+    Issue.BRIDGE_TOO_OLD: ReloadFix,
+    Issue.BRIDGE_TOO_NEW: ReloadFix,
+    Issue.BRIDGE_ROLLED_BACK: AcknowledgeFix,
+    Issue.WRONG_BRIDGE: WrongBridgeFix,
+    Issue.SENSOR_CLIPPING: SensorFix,
+    Issue.SENSOR_STUCK: SensorFix,
     Issue.I2C_ADDRESS_SHARED: LookAgainFix,
     Issue.I2C_ID_TWICE: LookAgainFix,
     Issue.I2C_MONITOR_VERSION: LookAgainFix,

@@ -238,6 +238,11 @@ class EntryRuntime(ABC):
     def async_look_again(self) -> None:
         """The user has put something right at the link: what was seen before counts no more."""
 
+    @callback
+    def async_checked(self, meter: MeterCoordinator) -> None:
+        """The user has put something right at a meter: what was seen before counts no more."""
+        meter.async_looked_after()
+
 
 @callback
 def meter_subentries(entry: ConfigEntry) -> Iterator[ConfigSubentry]:

@@ -220,6 +220,8 @@ _VARIABLE = {
         "i2c_bus_held",
         "i2c_bus_gone",
     ],
+    ("name", "since"): ["silent", "bridge_meter_silent"],
+    ("current", "name"): ["sensor_clipping", "sensor_stuck"],
 }
 
 

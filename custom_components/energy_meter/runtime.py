@@ -145,7 +145,8 @@ class LineRuntime(EntryRuntime):
     async def _async_add(self, subentry: ConfigSubentry) -> None:
         identity = subentry.data[CONF_IDENTITY]
         family = await self._async_profile(subentry)
-        if family is None:
+        # Removed while the file was being read, it is forgotten by the update that comes next.
+        if family is None or subentry.subentry_id not in self.entry.subentries:
             return
         profile = family.arranged(subentry.data.get(CONF_VARIANT))
         meter = MeterCoordinator(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 import logging
+import threading
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.energy_meter import async_remove_config_entry_device
 from custom_components.energy_meter.const import DOMAIN, SUBENTRY_METER
+from custom_components.energy_meter.runtime import DATA_LIBRARY
+from custom_components.energy_meter.sources.modbus.profile import Profile
 from custom_components.energy_meter.store import DATA_STORE
 from tests.support.wire import Wire, rtu_line
 
@@ -390,6 +393,37 @@ async def test_a_meter_is_added_and_removed_without_touching_the_others(
         assert len([each for each in line.log if each.request.unit_id == 2]) <= polls + 1
         assert entry.runtime_data is runtime
         assert not [each for each in events if each.startswith("sensor.meter_1")]
+
+
+async def test_a_meter_removed_while_its_profile_is_being_read_leaves_nothing(
+    hass: HomeAssistant, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = meter(SDM120, 1, SHOWN), meter(SDM120, 2, SHOWN)
+    async with rtu_line([one, two]) as line, running(hass, line, subentry(1)) as entry:
+        await shows(hass, "power", "1234.5")
+        library = hass.data[DATA_LIBRARY]
+        reading, read = threading.Event(), threading.Event()
+        load = library.load
+
+        def slowly(slug: str) -> Profile:
+            reading.set()
+            read.wait(5)
+            return load(slug)
+
+        monkeypatch.setattr(library, "load", slowly)
+        added = new_subentry(2)
+        hass.config_entries.async_add_subentry(entry, added)
+        await until(reading.is_set)
+        hass.config_entries.async_remove_subentry(entry, added.subentry_id)
+        read.set()
+        await hass.async_block_till_done()
+        assert [each.identity for each in entry.runtime_data.meters.values()] == ["meter_1"]
+        assert hass.data[DATA_STORE].identities == {"meter_1"}
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+        # The line has taken no harm: the same meter can be added again.
+        hass.config_entries.async_add_subentry(entry, added)
+        await until(lambda: hass.states.get("sensor.meter_2_power") is not None)
+        await shows(hass, "power", "1234.5", "meter_2")
 
 
 async def test_a_changed_address_is_followed_in_place(hass: HomeAssistant) -> None:

@@ -263,6 +263,12 @@ def test_a_row_that_makes_no_sense_keeps_its_number() -> None:
     assert len(message.refused) == 5
 
 
+def test_rows_are_bounded() -> None:
+    rows = {"type": "readings", "columns": ["V"], "rows": [[1]] * 1001}
+    with pytest.raises(BadLine, match="rows"):
+        parse(rows)
+
+
 def test_an_event() -> None:
     assert parse(
         {

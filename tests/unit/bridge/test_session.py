@@ -606,6 +606,15 @@ def test_a_flood_is_cut_off_and_told() -> None:
     assert talk.listener.values("voltage")[-1] == 231
 
 
+def test_rows_without_end_are_a_flood_too() -> None:
+    talk = bare_talk()
+    rows = {"type": "readings", "columns": ["V"], "rows": [[1]] * 1000}
+    understood = sum(talk.line(rows) for _ in range(200))
+    assert 70 < understood < 90
+    assert talk.session.counters.flooded == 200 - understood
+    assert talk.listener.trouble_keys() == ["flood"]
+
+
 def test_once_a_line_had_a_crc_all_must() -> None:
     talk = bare_talk()
     good, damaged = with_crc(b'{"V": 230}'), with_crc(b'{"V": 230}').replace(b"230", b"280")

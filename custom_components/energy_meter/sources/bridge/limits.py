@@ -26,6 +26,10 @@ class TokenBucket:
         self._tokens -= cost
         return True
 
+    def spend(self, cost: float) -> None:
+        """Take what was only known afterwards; nothing more passes until it has been made good."""
+        self._tokens -= cost
+
 
 class Seldom:
     """Whether something may be said again; once in `SELDOM` seconds per key."""

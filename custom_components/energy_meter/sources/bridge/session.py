@@ -61,6 +61,8 @@ _LINES_PER_SECOND: Final = 2000.0
 _LINES_AT_ONCE: Final = 20_000.0
 _BYTES_PER_LINE: Final = 256
 """A longer line counts as several."""
+_READINGS_PER_LINE: Final = 4
+"""More readings in a line count as several lines too."""
 _LOGS_PER_SECOND: Final = 1 / 3
 _LOGS_AT_ONCE: Final = 20.0
 _MAX_FLAGS: Final = 64
@@ -437,6 +439,7 @@ class BridgeSession:
         if message.refused:
             self._counters.refused += len(message.refused)
             self.trouble("refused", message.refused[0])
+        self._budget.spend(max(len(message.readings) - 1, 0) / _READINGS_PER_LINE)
         for raw in message.readings:
             if message.bare:
                 self._deliver(_Arrival(raw, now, now))

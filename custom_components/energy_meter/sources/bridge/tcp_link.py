@@ -245,6 +245,7 @@ class _Channel:
 
     async def _more(self) -> bool:
         data = await self._reader.read(PIECE)
-        await self._throttle.passed(len(data))
         self._lines = iter(self._splitter.feed(data))
+        # Last: whoever stops waiting here must find the lines, for each is counted in its signature.
+        await self._throttle.passed(len(data))
         return bool(data)

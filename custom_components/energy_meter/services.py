@@ -227,8 +227,9 @@ async def _async_rescan(call: ServiceCall) -> ServiceResponse:
         meter.data[CONF_UNIT_ID]: meter.title
         for meter in runtime.entry.get_subentries_of_type(SUBENTRY_METER)
     }
-    await async_notify(hass, runtime.entry, result.found, known, addresses)
-    return {"meters": [_found(each, known.get(each.unit_id)) for each in result.found]}
+    found = sorted(result.found, key=lambda each: each.unit_id)
+    await async_notify(hass, runtime.entry, found, known, addresses)
+    return {"meters": [_found(each, known.get(each.unit_id)) for each in found]}
 
 
 def _found(meter: FoundMeter, name: str | None) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 #include "energy.h"
 
+#include "storage.h"
+
 #include <string.h>
 
-void energy_start(struct energy *e, uint16_t offset, uint8_t slots, uint16_t random)
+void energy_start(struct energy *e, const struct energy_policy *policy, uint16_t random)
 {
     memset(e, 0, sizeof *e);
-    e->ring.offset = offset;
-    e->ring.slots = slots;
+    e->policy = policy;
+    e->ring.offset = STORAGE_ENERGY;
+    e->ring.slots = STORAGE_ENERGY_SLOTS;
     e->ring.length = sizeof e->saved;
-    if (!ring_load(&e->ring, &e->saved)) {
+    e->restored = ring_load(&e->ring, &e->saved);
+    if (!e->restored) {
         memset(&e->saved, 0, sizeof e->saved);
         e->saved.boot = random;
     }
@@ -62,8 +66,8 @@ void energy_second(struct energy *e)
     uint64_t unsaved = e->import - e->saved.import + (e->export - e->saved.export);
     if (e->seconds < UINT16_MAX)
         e->seconds++;
-    if (unsaved >= ENERGY_SAVE_MUCH_MWH ||
-        (unsaved >= ENERGY_SAVE_MWH && e->seconds >= ENERGY_SAVE_SECONDS) ||
-        (unsaved >= ENERGY_SAVE_LITTLE_MWH && e->seconds >= ENERGY_SAVE_LATE_SECONDS))
+    const struct energy_policy *p = e->policy;
+    if (unsaved >= p->much || (unsaved >= p->enough && e->seconds >= p->seconds) ||
+        (unsaved >= p->little && e->seconds >= p->late_seconds))
         energy_save(e);
 }

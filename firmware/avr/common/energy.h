@@ -1,8 +1,7 @@
 /* Energy counters that are exact sums of integers and survive the supply.
  *
- * What is told to others is what has been saved: a supply that fails can therefore cost what was
- * counted since (at most ENERGY_SAVE_MWH or a minute's, whichever is more), but a counter
- * that was seen never falls and nothing is counted twice. */
+ * A supply that fails costs what was counted since the last save.  Who tells only what has been saved (`saved`)
+ * never shows a counter that falls, and nothing is counted twice. */
 #ifndef ENERGY_H
 #define ENERGY_H
 
@@ -11,12 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    ENERGY_SAVE_MWH = 10000,       /* save when this much has come together, */
-    ENERGY_SAVE_SECONDS = 60,      /* but not more often than this */
-    ENERGY_SAVE_MUCH_MWH = 40000,  /* unless it is this much, */
-    ENERGY_SAVE_LITTLE_MWH = 1000, /* and this much */
-    ENERGY_SAVE_LATE_SECONDS = 300 /* after this long */
+/* When it is worth the wear to save: when `enough` mWh have come together, but not more often than every `seconds`
+ * unless it is `much`; and `little` of them after `late_seconds`. */
+struct energy_policy {
+    uint32_t enough, much, little;
+    uint16_t seconds, late_seconds;
 };
 
 /* What a record holds; mWh. */
@@ -27,7 +25,9 @@ struct energy_record {
 
 struct energy {
     struct ring ring;
-    struct energy_record saved;   /* what is told */
+    struct energy_record saved;
+    const struct energy_policy *policy;
+    bool restored;                /* there was a record at the start */
     uint64_t import, export;      /* what has been counted, mWh */
     uint64_t import_rest, export_rest; /* less than a mWh, in mW · ticks */
     uint16_t seconds;             /* since the last save */
@@ -35,7 +35,7 @@ struct energy {
 
 /* Load the counters and count this start.  `random` is the number of the very first start, so that
  * a board whose memory was erased does not repeat numbers. */
-void energy_start(struct energy *e, uint16_t offset, uint8_t slots, uint16_t random);
+void energy_start(struct energy *e, const struct energy_policy *policy, uint16_t random);
 /* A power of `mw` (negative: exported) over `ticks` of 1 / `ticks_per_second`. */
 void energy_add(struct energy *e, int32_t mw, uint32_t ticks, uint32_t ticks_per_second);
 /* Called once a second: saves when it is time. */

@@ -30,16 +30,15 @@ static float frequency(const struct sums *s, const struct sensors *sensors)
     return s->cycles * (float)sensors->ticks_per_second / (periods * sensors->period);
 }
 
-/* Mean of v · i with the current taken the angle `x` after the voltage, times n², LSB².
- *
- * Two such means are known: c0, where the current came `skew` after the voltage, and c1, where it
- * came one period less `skew` before it.  For a sine the mean over the delay τ is
- * P·cos ωτ + Q·sin ωτ, so that two of them give any other one:
- *     c(x) = (sin(x − b)·c0 − sin(x − a)·c1) / sin(a − b)
- * where c0 = c(a) and c1 = c(b). */
-static float delayed(float c0, float c1, float a, float b, float x)
+/* For sines, the mean of v · i with the current taken τ after the voltage is
+ *     c(τ) = P·cos ωτ + Q·sin ωτ
+ * with P and Q as they would be without the delay.  P follows from two delays that are close together and
+ * lie on either side of 0, so that harmonics are not distorted much:
+ *     P = (sin a · c(b) − sin b · c(a)) / sin(a − b),    a, b = ωτ of the two
+ * and Q from P and a third one, of about a quarter of a cycle. */
+static float in_phase(float ca, float cb, float a, float b)
 {
-    return (sinf(x - b) * c0 - sinf(x - a) * c1) / sinf(a - b);
+    return (sinf(a) * cb - sinf(b) * ca) / sinf(a - b);
 }
 
 static bool off_middle(int32_t sum, uint16_t n)
@@ -67,7 +66,10 @@ void measure(const struct sums *s, const struct sensors *sensors, const struct c
 
     float volts = v_lsb * sensors->volts * cal->voltage_gain;
     bool live = volts >= sensors->least_volts;
-    volts = live ? fmaxf(volts + cal->voltage_offset, 0) : 0;
+    volts = fmaxf(volts + cal->voltage_offset, 0);
+    r->mv_seen = lroundf(volts * 1000);
+    if (!live)
+        volts = 0;
     float amperes = i_lsb > 0 ? i_lsb * sensors->amperes * cal->current_gain + cal->current_offset : 0;
     if (!(amperes >= cal->dead_band) || amperes <= 0)
         amperes = 0;
@@ -77,7 +79,7 @@ void measure(const struct sums *s, const struct sensors *sensors, const struct c
     if (!live)
         r->flags |= FLAG_NO_VOLTAGE;
     else if (!steady)
-        r->flags |= FLAG_NO_ZERO_CROSSING;
+        r->flags |= hz > 0 ? FLAG_OFF_FREQUENCY : FLAG_NO_ZERO_CROSSING;
     if (s->clipped_v || s->clipped_i)
         r->flags |= FLAG_CLIPPING;
     if (off_middle(s->v, s->samples) || off_middle(s->i, s->samples))
@@ -96,18 +98,23 @@ void measure(const struct sums *s, const struct sensors *sensors, const struct c
         return;
 
     /* Products of means are taken out exactly: Σv·Σi and Σv·Σ(the currents one sample earlier). */
-    float vi = (float)((int64_t)s->samples * s->vi - (int64_t)s->v * s->i);
+    float scale = 1 / (n * n * v_lsb * i_lsb);
+    float vi = (float)((int64_t)s->samples * s->vi - (int64_t)s->v * s->i) * scale;
     int32_t i_earlier = s->i - s->i_last + s->i_before;
-    float vi_next = (float)((int64_t)s->samples * s->vi_next - (int64_t)s->v * i_earlier);
+    float next = (float)((int64_t)s->samples * s->vi_next - (int64_t)s->v * i_earlier) * scale;
+    float quarter = (float)((int64_t)s->samples * s->vi_quarter - (int64_t)s->v * s->i) * scale;
     float tick = TURN * (steady ? hz : ASSUMED_HZ) / (float)sensors->ticks_per_second;
-    float a = sensors->skew * tick, b = a - sensors->period * tick;
+    float a = sensors->skew * tick, period = sensors->period * tick;
+    float c = a + WINDOW_QUARTER * period;
+    float p = in_phase(vi, next, a, a - period);
+    float q = (quarter - p * cosf(c)) / sinf(c);
+    /* The sensors' own shift turns the pair. */
     float x = cal->phase_shift * DEGREE;
-    float factor = delayed(vi, vi_next, a, b, x) / (n * n * v_lsb * i_lsb);
-    float quarter = delayed(vi, vi_next, a, b, x + TURN / 4) / (n * n * v_lsb * i_lsb);
-    factor = fmaxf(fminf(factor, 1), -1);
+    float factor = fmaxf(fminf(p * cosf(x) + q * sinf(x), 1), -1);
+    float across = fmaxf(fminf(q * cosf(x) - p * sinf(x), 1), -1);
     /* Gains and offsets apply to volts and amperes; the power factor has neither. */
     r->mw = lroundf(factor * volts * amperes * 1000);
-    r->mvar = lroundf(quarter * volts * amperes * 1000);
+    r->mvar = lroundf(across * volts * amperes * 1000);
     r->has_factor = true;
     r->factor = lroundf(factor * 10000);
 }

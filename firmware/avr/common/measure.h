@@ -32,10 +32,12 @@ enum {
     FLAG_STUCK = 1 << 4,
     FLAG_UNCALIBRATED = 1 << 5,
     FLAG_RESTARTED = 1 << 6,
+    FLAG_OFF_FREQUENCY = 1 << 7, /* there are crossings, but not at the mains' frequency */
 };
 
 struct measured {
     int32_t mv, ma, mw, mva;
+    int32_t mv_seen;   /* the voltage even where it is too low to count */
     int32_t mvar;      /* of the fundamental; positive: the current lags */
     int32_t factor;    /* power factor · 10 000, sign of the power */
     int32_t mhz;

@@ -5,28 +5,30 @@
 enum {
     FILTER = 2,        /* low pass: a quarter of the difference per sample, against noise and harmonics */
     FRACTION = 8,      /* steps of the filtered voltage per LSB */
-    LEAST_ARM = 3 * FRACTION /* hysteresis when there is next to no voltage */
+    LEAST_ARM = 3 * FRACTION, /* hysteresis when there is next to no voltage */
+    QUIET = 80         /* samples without a crossing (35 ms) that no mains has */
 };
-
-void window_start(struct window *w, uint16_t least, uint16_t most)
-{
-    memset(w, 0, sizeof *w);
-    w->least = least;
-    w->most = most;
-    w->arm = LEAST_ARM;
-    w->now.i_low = INT16_MAX;
-    w->now.i_high = INT16_MIN;
-}
 
 /* Begin a new window; `before` and `after` are the filtered voltage around this crossing. */
 static void begin(struct window *w, int16_t before, int16_t after)
 {
     memset(&w->now, 0, sizeof w->now);
+    w->broken = false;
     w->now.i_before = w->i_before;
-    w->now.i_low = INT16_MAX;
-    w->now.i_high = INT16_MIN;
+    w->now.v_low = w->now.i_low = INT16_MAX;
+    w->now.v_high = w->now.i_high = INT16_MIN;
     w->now.first_before = before;
     w->now.first_after = after;
+}
+
+void window_start(struct window *w, uint16_t cycles, uint16_t least, uint16_t most)
+{
+    memset(w, 0, sizeof *w);
+    w->cycles = cycles;
+    w->least = least;
+    w->most = most;
+    w->arm = LEAST_ARM;
+    begin(w, 0, 0);
 }
 
 /* Hand the window over.  If the last one has not been fetched yet, this one goes on. */
@@ -43,6 +45,7 @@ static bool finish(struct window *w, bool aligned)
 
 static void crossing(struct window *w, int16_t before, int16_t after)
 {
+    w->quiet = 0;
     if (!w->begun) { /* what came before does not begin at a crossing: let it go */
         w->begun = true;
         begin(w, before, after);
@@ -51,7 +54,8 @@ static void crossing(struct window *w, int16_t before, int16_t after)
     w->now.cycles++;
     w->now.last_before = before;
     w->now.last_after = after;
-    if (w->now.samples >= w->least && finish(w, true))
+    bool whole = !w->broken && w->now.cycles >= w->cycles && w->now.samples >= w->least;
+    if (whole && finish(w, true))
         begin(w, before, after);
 }
 
@@ -80,14 +84,18 @@ void window_add(struct window *w, uint16_t v_code, uint16_t i_code)
     }
     if (rises_through_zero(w, v)) {
         crossing(w, before, w->filtered);
-    } else if (s->samples >= w->most) {
+    } else if (w->quiet < QUIET) {
+        w->quiet++;
+    } else {
+        w->broken = true;
+    }
+    if ((w->broken || !w->begun) && s->samples >= w->most && finish(w, false)) {
         w->begun = false;
-        if (finish(w, false)) {
-            begin(w, 0, 0);
-        } else { /* nobody fetches: stop before a sum overflows */
-            s->lost = true;
-            return;
-        }
+        begin(w, 0, 0);
+    }
+    if (s->samples >= WINDOW_FULL) { /* nobody fetches */
+        s->lost = true;
+        return;
     }
     s->samples++;
     s->v += v;
@@ -96,10 +104,17 @@ void window_add(struct window *w, uint16_t v_code, uint16_t i_code)
     s->ii += (uint32_t)((int32_t)i * i);
     s->vi += (int32_t)v * i;
     s->vi_next += (int32_t)v * w->i_before;
+    s->vi_quarter += (int32_t)w->earlier[w->oldest] * i;
+    w->earlier[w->oldest] = v;
+    w->oldest = w->oldest + 1 < WINDOW_QUARTER ? w->oldest + 1 : 0;
     if ((v_code <= WINDOW_LOW_RAIL || v_code >= WINDOW_HIGH_RAIL) && s->clipped_v < UINT8_MAX)
         s->clipped_v++;
     if ((i_code <= WINDOW_LOW_RAIL || i_code >= WINDOW_HIGH_RAIL) && s->clipped_i < UINT8_MAX)
         s->clipped_i++;
+    if (v < s->v_low)
+        s->v_low = v;
+    if (v > s->v_high)
+        s->v_high = v;
     if (i < s->i_low)
         s->i_low = i;
     if (i > s->i_high)
@@ -129,4 +144,15 @@ bool window_fetch(struct window *w, struct sums *sums)
     w->fresh = true;
     w->ready = false;
     return true;
+}
+
+uint32_t window_noise(const struct sums *sums, uint32_t salt)
+{
+    const uint32_t parts[] = {sums->vv, sums->ii, (uint32_t)sums->vi, (uint32_t)sums->vi_next,
+                              (uint32_t)sums->v, (uint32_t)sums->i, sums->samples};
+    uint32_t hash = 2166136261u ^ salt; /* FNV-1a */
+    for (uint8_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        for (uint8_t shift = 0; shift < 32; shift += 8)
+            hash = (hash ^ (parts[i] >> shift & 0xFF)) * 16777619u;
+    return hash;
 }

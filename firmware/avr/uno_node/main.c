@@ -3,6 +3,7 @@
 #include "line.h"
 #include "node.h"
 #include "sampler.h"
+#include "sampling.h"
 #include "uart.h"
 
 #include <avr/interrupt.h>
@@ -13,9 +14,11 @@
 
 enum { RELAY = PD7, FEEDBACK = PB0, LED = PB5 }; /* D7, D8, D13 */
 enum { IDENTIFY_SECONDS = 10 };
+enum { LEAST_PERMILLE = 850, MOST_PERMILLE = 950 }; /* of a second that a window lasts */
 #define COMMANDED 0x72657374ul /* in `marker`: the watchdog was asked to reset us */
 
 static struct node node;
+static struct window window;
 static uint32_t identify_until;
 static volatile uint8_t reset_flags __attribute__((section(".noinit")));
 static volatile uint32_t marker __attribute__((section(".noinit")));
@@ -47,6 +50,11 @@ static enum board_reset find_cause(void)
     return reset_flags & _BV(EXTRF) ? RESET_BUTTON : RESET_UNKNOWN;
 }
 
+void sampler_pair(uint16_t voltage, uint16_t current)
+{
+    window_add(&window, voltage, current);
+}
+
 /* What must go on while a line is being sent, too. */
 static void breathe(void)
 {
@@ -55,7 +63,7 @@ static void breathe(void)
         wdt_reset(); /* without samples the watchdog bites */
     if (sampler_late())
         node.overrun = true;
-    if (sampler_window(&sums))
+    if (window_fetch(&window, &sums))
         node_window(&node, &sums);
 }
 
@@ -174,6 +182,8 @@ int main(void)
     set_sleep_mode(SLEEP_MODE_IDLE);
     node_start(&node);
     uart_start();
+    window_start(&window, 1, (uint32_t)PAIRS_PER_SECOND * LEAST_PERMILLE / 1000,
+                 (uint32_t)PAIRS_PER_SECOND * MOST_PERMILLE / 1000);
     sampler_start();
     wdt_enable(WDTO_2S);
     sei();

@@ -184,7 +184,7 @@ static void flags(uint8_t set)
     bool any = false;
     flag(set, FLAG_CLIPPING, PSTR("clipping"), &any);
     flag(set, FLAG_NO_VOLTAGE, PSTR("no_voltage"), &any);
-    flag(set, FLAG_NO_ZERO_CROSSING, PSTR("no_zero_crossing"), &any);
+    flag(set, FLAG_NO_ZERO_CROSSING | FLAG_OFF_FREQUENCY, PSTR("no_zero_crossing"), &any);
     flag(set, FLAG_OVERRUN, PSTR("overrun"), &any);
     flag(set, FLAG_STUCK, PSTR("stuck"), &any);
     flag(set, FLAG_UNCALIBRATED, PSTR("uncalibrated"), &any);

@@ -3,14 +3,13 @@
 #include "board.h"
 #include "commands.h"
 #include "messages.h"
+#include "sampling.h"
 
 #include <string.h>
 
-enum {
-    TICKS_PER_SECOND = 2000000, /* timer 1 at 16 MHz / 8 */
-    PERIOD = 883,  /* a prime, so that samples do not fall on the same spots of every 50 or 60 Hz cycle */
-    SKEW = 224,    /* a conversion of 13 cycles and the wait for the next cycle of 8 µs, as the data sheet has it */
-};
+/* What has been saved is told, in steps that Home Assistant takes for plausible: at most 40 Wh. */
+static const struct energy_policy ENERGY = {
+    .enough = 10000, .much = 40000, .little = 1000, .seconds = 60, .late_seconds = 300};
 
 /* 5 V / 1024 per step; a ZMPT101B module turned to 2.5 mV per volt, an ACS712-20A with 100 mV per ampere. */
 const struct sensors NODE_SENSORS = {
@@ -26,30 +25,18 @@ void node_start(struct node *n)
 {
     memset(n, 0, sizeof *n);
     n->first = true;
-    settings_start(&n->settings, NODE_SETTINGS_AT);
+    settings_start(&n->settings);
     settings_calibration(&n->settings, &n->calibration);
     relay_start(&n->relay, &n->settings);
-}
-
-/* Something that differs between boards and between starts: the noise in the sums of a window. */
-static uint32_t noise(const struct sums *sums)
-{
-    const uint32_t parts[] = {sums->vv, sums->ii, (uint32_t)sums->vi, (uint32_t)sums->vi_next,
-                              (uint32_t)sums->v, (uint32_t)sums->i, sums->samples};
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (uint8_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        for (uint8_t shift = 0; shift < 32; shift += 8)
-            hash = (hash ^ (parts[i] >> shift & 0xFF)) * 16777619u;
-    return hash;
 }
 
 /* Who it is and which start this is can wait for the first window, whose noise may be needed for it. */
 static void introduce(struct node *n, const struct sums *sums)
 {
-    uint32_t random = noise(sums);
+    uint32_t random = window_noise(sums, 0);
     if (!n->settings.now.identity)
         settings_identify(&n->settings, random);
-    energy_start(&n->energy, NODE_ENERGY_AT, NODE_ENERGY_SLOTS, (uint16_t)(random >> 16));
+    energy_start(&n->energy, &ENERGY, (uint16_t)(random >> 16));
 }
 
 void node_window(struct node *n, const struct sums *sums)

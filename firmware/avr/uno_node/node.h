@@ -15,7 +15,6 @@
 #define NODE_METER "main"
 
 enum {
-    NODE_SETTINGS_AT = 0, NODE_ENERGY_AT = 128, NODE_ENERGY_SLOTS = 34, /* places in the EEPROM */
     NODE_LINE = 192,      /* bytes of the longest line that is looked at */
     NODE_ANSWERS = 4,     /* commands whose answers are remembered */
     NODE_HEALTH_SECONDS = 60,

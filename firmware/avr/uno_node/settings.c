@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include "flash_text.h"
+#include "storage.h"
 
 #include <string.h>
 
@@ -24,11 +25,11 @@ void settings_row(enum setting setting, struct setting_row *row)
     memcpy_P(row, &TABLE[setting], sizeof *row);
 }
 
-void settings_start(struct settings *s, uint16_t offset)
+void settings_start(struct settings *s)
 {
     struct setting_row row;
     memset(s, 0, sizeof *s);
-    s->ring.offset = offset;
+    s->ring.offset = STORAGE_SETTINGS;
     s->ring.slots = 2;
     s->ring.length = sizeof s->now;
     bool known = ring_load(&s->ring, &s->now);

@@ -40,7 +40,7 @@ struct settings {
 
 void settings_row(enum setting setting, struct setting_row *row);
 /* Load them; what is missing or out of its limits stands at its initial value. */
-void settings_start(struct settings *s, uint16_t offset);
+void settings_start(struct settings *s);
 /* Change one and keep it; false if it cannot be kept, then it stands as before. */
 bool settings_change(struct settings *s, enum setting setting, int32_t value);
 bool settings_identify(struct settings *s, uint32_t identity);

@@ -14,6 +14,7 @@ SETTINGS = (
 )  # fmt: skip
 FLAGS = (
     "clipping", "no_voltage", "no_zero_crossing", "overrun", "stuck", "uncalibrated", "restarted",
+    "off_frequency",
 )  # fmt: skip
 
 
@@ -38,6 +39,7 @@ class Measured(ctypes.Structure):
         ("ma", ctypes.c_int32),
         ("mw", ctypes.c_int32),
         ("mva", ctypes.c_int32),
+        ("mv_seen", ctypes.c_int32),
         ("mvar", ctypes.c_int32),
         ("factor", ctypes.c_int32),
         ("mhz", ctypes.c_int32),

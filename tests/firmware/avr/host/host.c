@@ -101,7 +101,8 @@ void host_start(void)
 void host_window(int32_t vv, int32_t ii, int32_t vi)
 {
     struct sums sums = {.samples = 1000, .cycles = 22, .aligned = true, .vv = (uint32_t)vv,
-                        .ii = (uint32_t)ii, .vi = vi, .vi_next = vi};
+                        .ii = (uint32_t)ii, .vi = vi, .vi_next = vi,
+                        .vi_quarter = vi * 3 / 100}; /* at 50 Hz a lag of 88.5° */
     node_window(&host_node, &sums);
 }
 
@@ -141,7 +142,7 @@ int host_measure(const uint16_t *v, const uint16_t *i, long samples, int32_t per
     sensors.period = (uint16_t)period;
     sensors.skew = (uint16_t)skew;
     uint32_t rate = sensors.ticks_per_second / sensors.period;
-    window_start(&window, (uint16_t)(rate * 850 / 1000), (uint16_t)(rate * 950 / 1000));
+    window_start(&window, 1, (uint16_t)(rate * 850 / 1000), (uint16_t)(rate * 950 / 1000));
     for (long n = 0; n < samples; n++) {
         window_add(&window, v[n], i[n]);
         if (window_fetch(&window, &sums) && count < room)
@@ -152,7 +153,10 @@ int host_measure(const uint16_t *v, const uint16_t *i, long samples, int32_t per
 
 struct energy host_energy;
 
-void host_energy_start(void) { energy_start(&host_energy, NODE_ENERGY_AT, NODE_ENERGY_SLOTS, 7); }
+static const struct energy_policy POLICY = {
+    .enough = 10000, .much = 40000, .little = 1000, .seconds = 60, .late_seconds = 300};
+
+void host_energy_start(void) { energy_start(&host_energy, &POLICY, 7); }
 void host_energy_add(int32_t mw, uint32_t ticks) { energy_add(&host_energy, mw, ticks, 2000000); }
 void host_energy_second(void) { energy_second(&host_energy); }
 bool host_energy_save(void) { return energy_save(&host_energy); }

@@ -1,18 +1,17 @@
 #include "sampler.h"
 
-#include "node.h"
+#include "sampling.h"
 
 #include <avr/interrupt.h>
 #include <avr/io.h>
 #include <util/atomic.h>
 
 enum { VOLTAGE_PIN = 0, CURRENT_PIN = 1 }; /* A0, A1 */
-enum { LEAST_PERMILLE = 850, MOST_PERMILLE = 950 }; /* of a second that a window lasts */
 
-static struct window window;
 static uint16_t voltage;
 static volatile uint8_t converting; /* 0: idle, 1: the voltage, 2: the current */
-static volatile bool late, alive;
+static volatile bool late, alive, busy;
+static volatile uint16_t pairs;
 static uint32_t ticks;
 static volatile uint32_t seconds;
 
@@ -32,9 +31,10 @@ ISR(TIMER1_COMPA_vect)
         converting = 1;
         convert(VOLTAGE_PIN);
     }
-    ticks += NODE_SENSORS.period;
-    if (ticks >= NODE_SENSORS.ticks_per_second) {
-        ticks -= NODE_SENSORS.ticks_per_second;
+    pairs++;
+    ticks += PERIOD;
+    if (ticks >= TICKS_PER_SECOND) {
+        ticks -= TICKS_PER_SECOND;
         seconds++;
     }
 }
@@ -46,28 +46,28 @@ ISR(ADC_vect)
         converting = 2;
         convert(CURRENT_PIN);
         voltage = code;
-    } else {
-        converting = 0;
-        alive = true;
-        window_add(&window, voltage, code);
+        return;
     }
+    converting = 0;
+    if (busy) {
+        late = true; /* the last pair is still being dealt with */
+        return;
+    }
+    uint16_t v = voltage;
+    busy = true;
+    sei(); /* a bus must not wait for what follows */
+    sampler_pair(v, code);
+    busy = false;
+    alive = true;
 }
 
 void sampler_start(void)
 {
-    uint32_t rate = NODE_SENSORS.ticks_per_second / NODE_SENSORS.period;
-    window_start(&window, (uint16_t)(rate * LEAST_PERMILLE / 1000),
-                 (uint16_t)(rate * MOST_PERMILLE / 1000));
     DIDR0 = _BV(ADC0D) | _BV(ADC1D);
     ADCSRA = _BV(ADEN) | _BV(ADIE) | _BV(ADPS2) | _BV(ADPS1) | _BV(ADPS0); /* 125 kHz */
-    OCR1A = NODE_SENSORS.period - 1;
+    OCR1A = PERIOD - 1;
     TCCR1B = _BV(WGM12) | _BV(CS11); /* 2 MHz, starts again at OCR1A */
     TIMSK1 = _BV(OCIE1A);
-}
-
-bool sampler_window(struct sums *sums)
-{
-    return window_fetch(&window, sums);
 }
 
 bool sampler_late(void)
@@ -84,6 +84,11 @@ bool sampler_alive(void)
     return was;
 }
 
+uint16_t sampler_pairs(void)
+{
+    return pairs;
+}
+
 uint32_t sampler_seconds(void)
 {
     uint32_t now;
@@ -95,5 +100,5 @@ bool sampler_first_half(void)
 {
     uint32_t now;
     ATOMIC_BLOCK(ATOMIC_RESTORESTATE) { now = ticks; }
-    return now < NODE_SENSORS.ticks_per_second / 2;
+    return now < TICKS_PER_SECOND / 2;
 }

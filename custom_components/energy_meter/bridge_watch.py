@@ -32,6 +32,8 @@ class BridgeWatch:
         """Begin with nothing wrong."""
         self.hass = hass
         self.entry = entry
+        self.subject = entry.entry_id
+        self._data: IssueData = {"entry_id": entry.entry_id}
         self._since = dt_util.utcnow()
         self._clock_at: datetime | None = None
         self._sensors: dict[str, SensorWatch] = {}
@@ -43,7 +45,7 @@ class BridgeWatch:
     def take_hello(self) -> None:
         """Somebody is there who is understood."""
         for issue in (Issue.BRIDGE_TOO_OLD, Issue.BRIDGE_TOO_NEW, Issue.WRONG_BRIDGE):
-            async_clear(self.hass, issue, self.entry.entry_id)
+            async_clear(self.hass, issue, self.subject)
 
     @callback
     def take_reading(self, meter: MeterCoordinator, reading: Reading, flags: Iterable[str]) -> None:
@@ -59,22 +61,48 @@ class BridgeWatch:
             self.entry.async_start_reauth(self.hass)
         elif key == "version":
             newer = detail.isdecimal() and int(detail) > VERSION
-            self._raise(
-                Issue.BRIDGE_TOO_NEW if newer else Issue.BRIDGE_TOO_OLD,
+            issue = Issue.BRIDGE_TOO_NEW if newer else Issue.BRIDGE_TOO_OLD
+            async_raise(
+                self.hass,
+                issue,
+                self.subject,
+                data=self._data,
+                name=self.entry.title,
                 theirs=detail,
                 ours=str(VERSION),
             )
         elif key == "wrong_bridge":
             expected = self.entry.unique_id or "–"
-            self._raise(Issue.WRONG_BRIDGE, data={"found": detail}, expected=expected, found=detail)
+            async_raise(
+                self.hass,
+                Issue.WRONG_BRIDGE,
+                self.subject,
+                data={**self._data, "found": detail},
+                name=self.entry.title,
+                expected=expected,
+                found=detail,
+            )
         elif key == "clock":
             self._clock_at = dt_util.utcnow()
-            self._raise(Issue.BRIDGE_CLOCK)
+            async_raise(
+                self.hass,
+                Issue.BRIDGE_CLOCK,
+                self.subject,
+                data=self._data,
+                name=self.entry.title,
+            )
 
     @callback
     def take_rolled_back(self, firmware: str | None) -> None:
         """The bridge did not come up with new firmware."""
-        self._raise(Issue.BRIDGE_ROLLED_BACK, firmware=firmware or "–")
+        async_raise(
+            self.hass,
+            Issue.BRIDGE_ROLLED_BACK,
+            self.subject,
+            data=self._data,
+            name=self.entry.title,
+            firmware=firmware or "–",
+        )
 
     # What becomes of it
 
@@ -87,12 +115,19 @@ class BridgeWatch:
         silent = not connected and now - max(last, self._since) >= SILENCE
         if silent:
             since = dt_util.as_local(last)
-            self._raise(Issue.BRIDGE_SILENT, since=f"{since:%Y-%m-%d %H:%M}")
+            async_raise(
+                self.hass,
+                Issue.BRIDGE_SILENT,
+                self.subject,
+                data=self._data,
+                name=self.entry.title,
+                since=f"{since:%Y-%m-%d %H:%M}",
+            )
         elif connected:
-            async_clear(self.hass, Issue.BRIDGE_SILENT, self.entry.entry_id)
+            async_clear(self.hass, Issue.BRIDGE_SILENT, self.subject)
         if self._clock_at is not None and now - self._clock_at > LASTING:
             self._clock_at = None
-            async_clear(self.hass, Issue.BRIDGE_CLOCK, self.entry.entry_id)
+            async_clear(self.hass, Issue.BRIDGE_CLOCK, self.subject)
         for meter in known:
             meter.async_review(now, alone=connected)
             self._review_sensor(meter)
@@ -119,13 +154,3 @@ class BridgeWatch:
             return
         self._since = dt_util.utcnow()
         self._clock_at = None
-
-    def _raise(self, issue: Issue, *, data: IssueData | None = None, **placeholders: str) -> None:
-        async_raise(
-            self.hass,
-            issue,
-            self.entry.entry_id,
-            data={"entry_id": self.entry.entry_id, **(data or {})},
-            name=self.entry.title,
-            **placeholders,
-        )

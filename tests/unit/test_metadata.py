@@ -220,6 +220,7 @@ _VARIABLE = {
         "i2c_bus_held",
         "i2c_bus_gone",
     ],
+    ("name", "ours", "theirs"): ["bridge_too_old", "bridge_too_new"],
     ("name", "since"): ["silent", "bridge_meter_silent"],
     ("current", "name"): ["sensor_clipping", "sensor_stuck"],
 }

@@ -15,6 +15,9 @@ import signal
 import socket
 import sys
 
+from custom_components.energy_meter.sources.bridge import DEFAULT_PORT
+from custom_components.energy_meter.sources.bridge.security import format_key
+from custom_components.energy_meter.sources.simulated.bridge import SimulatedBridge
 from scripts.demo_port import SimulatedPort
 
 HOST = "127.0.0.1"
@@ -52,6 +55,8 @@ logbook:
 
 energy_meter_demo:
   meters: {meters}
+  bridge_port: {bridge_port}
+  bridge_key: {bridge_key}
   days: {days}
   user: {user}
   password: {password}
@@ -93,8 +98,14 @@ def free_port(wanted: int | None) -> int:
     raise DemoError(f"Port {wanted} is busy; choose another one with --port, or leave it out.")
 
 
-def write_configuration(directory: Path, port: int, *, days: int, meters: bool) -> None:
-    """Make a fresh configuration directory; what an earlier run left in it goes away."""
+def write_configuration(
+    directory: Path, port: int, *, days: int, meters: bool, bridge: tuple[int, str]
+) -> None:
+    """Make a fresh configuration directory; what an earlier run left in it goes away.
+
+    Raises:
+        DemoError: it is somebody else's.
+    """
     if directory.exists():
         if not (directory / "configuration.yaml").exists():
             raise DemoError(f"{directory} exists and is not a directory of this demo.")
@@ -107,6 +118,8 @@ def write_configuration(directory: Path, port: int, *, days: int, meters: bool) 
         CONFIGURATION.format(
             days=days,
             meters=str(meters).lower(),
+            bridge_port=bridge[0],
+            bridge_key=bridge[1],
             user=USER,
             password=PASSWORD,
         )
@@ -143,6 +156,20 @@ async def until_ready(directory: Path, home: asyncio.subprocess.Process) -> None
         ) from None
     if outcome.read_text() != "ready":
         raise DemoError(f"The house could not be furnished; {log} says why.")
+
+
+@contextlib.asynccontextmanager
+async def simulated_bridge() -> AsyncIterator[tuple[int, str]]:
+    """Run the bridge at the workshop's bench; gives its port, the usual one if it is free, and its key."""
+    bridge = SimulatedBridge()
+    try:
+        port = await bridge.start(DEFAULT_PORT)
+    except OSError:
+        port = await bridge.start()
+    try:
+        yield port, bridge.key
+    finally:
+        await bridge.stop()
 
 
 @contextlib.asynccontextmanager
@@ -183,10 +210,12 @@ async def run(arguments: argparse.Namespace) -> None:
 
     port = free_port(arguments.port)
     directory = (arguments.directory or ROOT / ".demo" / str(port)).resolve()
-    write_configuration(directory, port, days=arguments.days, meters=not arguments.empty)
-    print(f"Starting Home Assistant; its log is {directory / 'home-assistant.log'}", flush=True)
-
     async with contextlib.AsyncExitStack() as stack:
+        bridge_port, bridge_key = bridge = await stack.enter_async_context(simulated_bridge())
+        write_configuration(
+            directory, port, days=arguments.days, meters=not arguments.empty, bridge=bridge
+        )
+        print(f"Starting Home Assistant; its log is {directory / 'home-assistant.log'}", flush=True)
         serial_port = None
         if arguments.empty:
             serial_port = await stack.enter_async_context(SimulatedPort())
@@ -209,6 +238,10 @@ async def run(arguments: argparse.Namespace) -> None:
                     "The simulated line is in the menu; the same meters, set to different speeds,"
                 )
                 print(f"hang on the serial port {serial_port.path}")
+                print(
+                    f"A simulated ESP32 bridge is at {HOST}, port {bridge_port}; "
+                    f"its pairing key is {format_key(bridge_key)}"
+                )
             print("Ctrl-C ends everything.", flush=True)
             died = asyncio.create_task(home.wait())
             await asyncio.wait((died, end), return_when=asyncio.FIRST_COMPLETED)

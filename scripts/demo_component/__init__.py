@@ -1,35 +1,54 @@
-"""Furnish the demo: the simulated line with its meters, their history, the Energy dashboard.
+"""Furnish the demo: the simulated line with its meters, the bridge, their history, the Energy dashboard.
 
 Loaded by `scripts/demo` into its own Home Assistant; no part of what users install.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from homeassistant.auth.const import GROUP_ID_ADMIN
 from homeassistant.auth.providers.homeassistant import HassAuthProvider
-from homeassistant.config_entries import SOURCE_USER, ConfigEntry
-from homeassistant.const import EVENT_HOMEASSISTANT_STARTED, STATE_UNAVAILABLE, STATE_UNKNOWN
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigSubentryData
+from homeassistant.const import (
+    CONF_HOST,
+    CONF_PORT,
+    EVENT_HOMEASSISTANT_STARTED,
+    STATE_UNAVAILABLE,
+    STATE_UNKNOWN,
+)
 from homeassistant.core import CoreState, Event, HomeAssistant
 from homeassistant.helpers import area_registry as ar, entity_registry as er
 from homeassistant.helpers.typing import ConfigType
 
 from custom_components.energy_meter.const import (
+    CONF_AREA,
+    CONF_IDENTITY,
+    CONF_KEY,
+    CONF_KIND,
+    CONF_METER,
+    CONF_RATED_CURRENT,
+    CONF_ROLE,
     CONF_TRANSPORT,
+    CONF_WAY,
     DOMAIN as ENERGY_METER,
+    KIND_BRIDGE,
     PRODUCTION_EXPORT,
     PRODUCTION_IMPORT,
     ROLE_BATTERY,
     ROLE_DEVICE,
     ROLE_GRID,
+    ROLE_NONE,
     ROLE_SOLAR,
+    SUBENTRY_BRIDGE_METER,
     TRANSPORT_SIMULATED,
+    WAY_TCP,
 )
 from custom_components.energy_meter.flows.draft import MeterDraft, identity_of
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
+from custom_components.energy_meter.sources.simulated.bridge import BRIDGE, HOST, METER
 from custom_components.energy_meter.sources.simulated.house import shared_house
 from custom_components.energy_meter.sources.simulated.meter import METERS, SimulatedMeter, meter_of
 
@@ -66,6 +85,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
         try:
             await _async_add_user(hass, options["user"], options["password"])
             if options["meters"]:
+                await _async_add_bridge(hass, options["bridge_port"], options["bridge_key"])
                 await _async_furnish(hass, options["days"])
             outcome = "ready"
         finally:
@@ -90,6 +110,53 @@ async def _async_add_user(hass: HomeAssistant, name: str, password: str) -> None
     await hass.auth.async_link_user(user, credentials)
 
 
+async def _async_add_entry(
+    hass: HomeAssistant,
+    title: str,
+    data: Mapping[str, Any],
+    subentries: Iterable[ConfigSubentryData],
+    unique_id: str | None = None,
+) -> None:
+    """Set up an entry as if a user had."""
+    entry = ConfigEntry(
+        data=data,
+        discovery_keys=MappingProxyType({}),
+        domain=ENERGY_METER,
+        minor_version=1,
+        options={},
+        source=SOURCE_USER,
+        subentries_data=subentries,
+        title=title,
+        unique_id=unique_id,
+        version=1,
+    )
+    await hass.config_entries.async_add(entry)
+
+
+async def _async_add_bridge(hass: HomeAssistant, port: int, key: str) -> None:
+    """Set up the bridge, its meter named and placed as a user would have it."""
+    bench = ConfigSubentryData(
+        data={
+            CONF_IDENTITY: f"{BRIDGE}_{METER}",
+            CONF_METER: METER,
+            CONF_ROLE: ROLE_NONE,
+            CONF_RATED_CURRENT: 20.0,
+            CONF_AREA: ar.async_get(hass).async_get_or_create("Workshop").id,
+        },
+        subentry_type=SUBENTRY_BRIDGE_METER,
+        title="Workshop bench",
+        unique_id=METER,
+    )
+    data = {
+        CONF_KIND: KIND_BRIDGE,
+        CONF_WAY: WAY_TCP,
+        CONF_HOST: HOST,
+        CONF_PORT: port,
+        CONF_KEY: key,
+    }
+    await _async_add_entry(hass, "Workshop bridge", data, [bench], unique_id=BRIDGE)
+
+
 async def _async_furnish(hass: HomeAssistant, days: int) -> None:
     """Set up the line with all its meters, and give them a past."""
     meters = await hass.async_add_executor_job(_meters)
@@ -109,19 +176,12 @@ async def _async_furnish(hass: HomeAssistant, days: int) -> None:
     }
     for circuit, outer in _INSIDE.items():
         drafts[circuit].inside = drafts[outer].identity
-    entry = ConfigEntry(
-        data={CONF_TRANSPORT: TRANSPORT_SIMULATED},
-        discovery_keys=MappingProxyType({}),
-        domain=ENERGY_METER,
-        minor_version=1,
-        options={},
-        source=SOURCE_USER,
-        subentries_data=[draft.subentry() for draft in drafts.values()],
-        title="Simulated house",
-        unique_id=None,
-        version=1,
+    await _async_add_entry(
+        hass,
+        "Simulated house",
+        {CONF_TRANSPORT: TRANSPORT_SIMULATED},
+        [draft.subentry() for draft in drafts.values()],
     )
-    await hass.config_entries.async_add(entry)
     by_identity = {drafts[meter.spec.circuit].identity: meter for meter in meters}
     all_meters = {id(meter) for meter in meters}
     async with asyncio.timeout(_PATIENCE):

@@ -34,6 +34,9 @@ class Home:
     base: str
     directory: Path
     serial_port: str | None
+    bridge_port: str | None
+    bridge_key: str | None
+    """Of the simulated bridge, as they were printed."""
 
     @property
     def log(self) -> str:
@@ -62,7 +65,14 @@ def started(directory: Path, *options: str) -> Iterator[Home]:
             address = re.search(r"ready: (http://\S+)", said)
             assert address, f"the demo did not start: {said}"
             port = re.search(r"serial port (\S+)", said)
-            yield Home(address[1], directory, port[1] if port else None)
+            bridge = re.search(r"port (\d+); its pairing key is (\S+)", said)
+            yield Home(
+                address[1],
+                directory,
+                port[1] if port else None,
+                bridge[1] if bridge else None,
+                bridge[2] if bridge else None,
+            )
         finally:
             process.send_signal(signal.SIGINT)
             try:

@@ -31,4 +31,11 @@ async def test_the_energy_dashboard_is_filled_and_the_meters_move(tmp_path: Path
             await picture(page, "demo-3-device")
             before = await voltage.inner_text()
             await expect(voltage).not_to_have_text(before, timeout=30_000)
+
+            await page.goto(f"{home.base}/config/integrations/integration/energy_meter")
+            await page.get_by_text("Workshop bench", exact=True).last.click()
+            for unit in ("V", "A", "W"):
+                shown = page.get_by_text(re.compile(rf"-?[\d,.]+\s{unit}\b")).first
+                await expect(shown).to_be_visible()
+            await picture(page, "demo-4-bridge")
         assert "ERROR" not in home.log

@@ -93,8 +93,10 @@ async def test_a_user_searches_and_ends_with_a_filled_energy_dashboard(tmp_path:
     with started(tmp_path / "home", "--empty") as home:
         async with browsing(home) as page:
             dialog = await open_dialog(page, home)
+            await dialog.choose(STEPS["user"]["menu_options"]["modbus"])
+            await expect(dialog.title).to_have_text(STEPS["modbus"]["title"])
             await picture(page, "setup-1-connection")
-            await dialog.choose(STEPS["user"]["menu_options"]["simulated"])
+            await dialog.choose(STEPS["modbus"]["menu_options"]["simulated"])
             await dialog.submit()
             await dialog.choose(STEPS["meters"]["menu_options"]["search_quick"])
 
@@ -154,7 +156,8 @@ async def test_a_gateway_that_is_not_there_is_named_and_the_form_keeps_its_input
     with closed_port() as port, started(tmp_path / "home", "--empty") as home:
         async with browsing(home) as page:
             dialog = await open_dialog(page, home)
-            await dialog.choose(STEPS["user"]["menu_options"]["network"])
+            await dialog.choose(STEPS["user"]["menu_options"]["modbus"])
+            await dialog.choose(STEPS["modbus"]["menu_options"]["network"])
             await expect(dialog.title).to_have_text(STEPS["network"]["title"])
             host = dialog.root.get_by_role("textbox").first
             await host.fill("127.0.0.1")

@@ -15,6 +15,7 @@ from .const import BUS_SIMULATED, CONF_BUS, CONF_CIRCUITS, CONF_METER, CONF_MULT
 from .coordinator import MeterCoordinator
 from .flows.phrases import Phrases
 from .issues import Issue, async_clear, async_raise
+from .model import Control
 from .runtime_base import EnergyMeterConfigEntry
 from .sources.base import LinkHealth, MeterHealth, Source, SourceError
 from .sources.bridge import BridgeEvent
@@ -94,6 +95,12 @@ class I2CRuntime(BridgeRuntime):
 
     @property
     @override
+    def controls(self) -> tuple[Control, ...]:
+        """None: a bus has no board in between that could do something."""
+        return ()
+
+    @property
+    @override
     def health(self) -> LinkHealth:
         known = self.hub.health
         silent = MeterHealth()
@@ -156,12 +163,12 @@ class I2CRuntime(BridgeRuntime):
         for place, probe in self.hub.places.items():
             if (issue := _ODD_ISSUES.get(probe.found)) is not None:
                 wanted[issue] = ", ".join(filter(None, (wanted.get(issue), place)))
+        if of_bus is not None:
+            wanted[of_bus] = self._bus.name
         if not self.connected:
             wanted |= {
                 each: self._bus.name for each in _BUS_ISSUES.values() if each in self._issues
             }
-            if of_bus is not None:
-                wanted[of_bus] = self._bus.name
         self._show_issues(wanted)
 
     @callback

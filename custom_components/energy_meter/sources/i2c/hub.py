@@ -21,7 +21,7 @@ from .controls import controls_of, execute, read_settings
 from .multiplexer import Place, Segment
 from .probe import BusWatch, Found, HeldBusError, Probe, examine, free_addresses, search
 from .readings import ENERGIES, ENERGY_DIGITS, MODEL, Identity, Measured, measured_of
-from .registers import MEASUREMENT, BadBlockError, Capability, Flag
+from .registers import ADDRESSES, MEASUREMENT, BadBlockError, Capability, Flag
 from .waveform import Waveform, capture
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -129,6 +129,12 @@ class I2CHub:
         self._clock = clock
         kept = (memory or {}).get("energies")
         self._energies: dict[str, Any] = dict(kept) if isinstance(kept, Mapping) else {}
+        self._expected = [
+            place
+            for kept in _list((memory or {}).get("places"))
+            if (place := _place_from_json(kept)) is not None
+        ]
+        """Where monitors were before a restart: if they are not there at once, they are asked for first."""
         self._monitors: dict[Place, _Monitor] = {}
         self._odd: dict[Place, _Odd] = {}
         self._missing: dict[Place, float] = {}
@@ -178,7 +184,8 @@ class I2CHub:
         """What has to be known after a restart, JSON-able: how each monitor's counters go on."""
         energies = dict(self._energies)
         energies |= {each.id: each.continuity.state for each in self._monitors.values()}
-        return {"energies": energies}
+        places = [_place_to_json(place) for place in (*self._monitors, *self._missing)]
+        return {"energies": energies, "places": places}
 
     def saved(self, memory: Mapping[str, Any]) -> None:
         """Nothing waits for it: a monitor keeps no readings."""
@@ -329,6 +336,8 @@ class I2CHub:
             self._publish(monitor, measured, answer.time)
         else:
             self._changed = monitor.announced = True
+            if monitor.identity.can(Capability.RELAY):
+                monitor.settings["relay"] = measured.relay
             self._first.append((monitor, measured, answer.time))
             unix = self._clock()[1]
             self._event(monitor.id, "new_meter", datetime.fromtimestamp(unix, UTC))
@@ -406,6 +415,13 @@ class I2CHub:
     async def _search_everywhere(self) -> None:
         for segment in self._bus.multiplexers.segments:
             await self._ask(segment, self._free(segment))
+        now = self._clock()[0]
+        expected, self._expected = self._expected, []
+        segments = self._bus.multiplexers.segments
+        for place in expected:
+            if place not in self._monitors and place not in self._odd and place.segment in segments:
+                self._missing[place] = now
+                self._odd[place] = _Odd(Probe(Found.NOBODY), now + 1.0, 1.0)
 
     def _free(self, segment: Segment | None) -> list[int]:
         return free_addresses(
@@ -659,3 +675,24 @@ def _place_order(place: Place) -> tuple[bool, Segment | None, int]:
 
 def _order(monitor: _Monitor) -> tuple[bool, Segment | None, int]:
     return _place_order(monitor.place)
+
+
+def _list(kept: object) -> list[Any]:
+    return kept if isinstance(kept, list) else []
+
+
+def _place_to_json(place: Place) -> list[int | None]:
+    segment = place.segment
+    if segment is None:
+        return [None, None, place.address]
+    return [segment.multiplexer, segment.channel, place.address]
+
+
+def _place_from_json(kept: object) -> Place | None:
+    """A place that was kept; None if it is broken."""
+    match kept:
+        case [None, None, int(address)] if address in ADDRESSES:
+            return Place(None, address)
+        case [int(multiplexer), int(channel), int(address)] if address in ADDRESSES:
+            return Place(Segment(multiplexer, channel), address)
+    return None

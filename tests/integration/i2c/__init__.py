@@ -1,0 +1,1 @@
+"""A bus of monitors in Home Assistant."""

@@ -434,7 +434,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @override
     def on_hello(self, hello: Hello) -> None:
         """Take who is there, and have the meters follow."""
-        self.watch.take_hello()
+        self.watch.take_understood()
         self.hello = hello
         present = {meter.id for meter in hello.meters}
         self.settings = {meter.id: dict(meter.settings) for meter in hello.meters}

@@ -35,6 +35,8 @@ class BridgeWatch:
         self.subject = entry.entry_id
         self._data: IssueData = {"entry_id": entry.entry_id}
         self._since = dt_util.utcnow()
+        self._refused = True
+        """Whether what came last was refused; at first it is not known what was raised before a restart."""
         self._clock_at: datetime | None = None
         self._sensors: dict[str, SensorWatch] = {}
         """By identity of the meter."""
@@ -42,14 +44,17 @@ class BridgeWatch:
     # What is seen
 
     @callback
-    def take_hello(self) -> None:
-        """Somebody is there who is understood."""
-        for issue in (Issue.BRIDGE_TOO_OLD, Issue.BRIDGE_TOO_NEW, Issue.WRONG_BRIDGE):
-            async_clear(self.hass, issue, self.subject)
+    def take_understood(self) -> None:
+        """The right bridge is there and is understood."""
+        if self._refused:
+            self._refused = False
+            for issue in (Issue.BRIDGE_TOO_OLD, Issue.BRIDGE_TOO_NEW, Issue.WRONG_BRIDGE):
+                async_clear(self.hass, issue, self.subject)
 
     @callback
     def take_reading(self, meter: MeterCoordinator, reading: Reading, flags: Iterable[str]) -> None:
         """Look at a present reading."""
+        self.take_understood()
         watch = self._sensors.setdefault(meter.identity, SensorWatch())
         watch.look(reading.time.timestamp(), reading.values, flags)
 
@@ -61,6 +66,7 @@ class BridgeWatch:
             self.entry.async_start_reauth(self.hass)
         elif key == "version":
             newer = detail.isdecimal() and int(detail) > VERSION
+            self._refused = True
             issue = Issue.BRIDGE_TOO_NEW if newer else Issue.BRIDGE_TOO_OLD
             async_raise(
                 self.hass,
@@ -72,6 +78,7 @@ class BridgeWatch:
                 ours=str(VERSION),
             )
         elif key == "wrong_bridge":
+            self._refused = True
             expected = self.entry.unique_id or "–"
             async_raise(
                 self.hass,

@@ -6,11 +6,10 @@ with a key, by whom and that it is no repetition.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 import json
 import logging
+import time
 from typing import Any, Final, override
 
 from aiohttp.web import Request, Response
@@ -22,7 +21,9 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
 from .sources.bridge import BridgeLink, BridgeSession
-from .sources.bridge.protocol import split_body
+from .sources.bridge.crc import with_crc
+from .sources.bridge.limits import TokenBucket
+from .sources.bridge.protocol import decode, encode, split_body, split_crc
 from .sources.bridge.security import sign_answer, verify_post
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,7 +41,13 @@ PATIENCE: Final = 60.0
 PATIENCE_LIMIT: Final = 7_200.0
 ROUNDS: Final = 3
 """POSTs that have to be missing at the pace that the bridge has."""
-ANSWER_LIMIT: Final = 32_768
+COMMAND_PATIENCE: Final = 10.0
+"""Seconds that a command waits at most; its sender gives up later."""
+LONGEST_SLACK: Final = 60.0
+"""Seconds that answers may take longer because a bridge posts seldom."""
+MAX_ANSWER: Final = 8_192
+"""Bytes of one answer, as many as of one message to a bridge."""
+MAX_WAITING: Final = 49_152
 """Bytes that wait for the bridge; what does not fit is dropped, oldest first."""
 
 HEADER_NUMBER: Final = "X-Energy-Meter-Number"
@@ -102,32 +109,6 @@ async def async_post_numbers(hass: HomeAssistant) -> PostNumbers:
     return numbers
 
 
-@dataclass(slots=True)
-class TokenBucket:
-    """How often something may happen: `burst` times at once, `rate` times a second in the long run."""
-
-    rate: float
-    burst: float
-    clock: Callable[[], float]
-    """Seconds, monotonic."""
-    _tokens: float = field(init=False)
-    _at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin full."""
-        self._tokens, self._at = self.burst, self.clock()
-
-    def take(self) -> bool:
-        """Take a token; False if there is none."""
-        now = self.clock()
-        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
 class RefusedError(Exception):
     """A POST that is not taken: the status and the word that say why."""
 
@@ -136,6 +117,68 @@ class RefusedError(Exception):
         super().__init__(status, error)
         self.status = status
         self.error = error
+
+
+class Outbox:
+    """What waits for a bridge's next post, and is worth saying when it comes."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._lines: deque[tuple[float, bytes]] = deque()
+        self._size = 0
+
+    def put(self, line: bytes, now: float) -> None:
+        """Have a message wait; what does not fit is dropped, oldest first.
+
+        Args:
+            line: without its line feed.
+            now: seconds of a monotonic clock.
+        """
+        self._lines.append((now, line))
+        self._size += len(line) + 1
+        while self._size > MAX_WAITING:
+            self._size -= len(self._lines.popleft()[1]) + 1
+
+    def take(self, now: float, unix: float) -> bytes:
+        """What waited, one message per line, as far as a bridge takes it at once; the rest waits on.
+
+        A command whose sender may have given up must not be carried out any more, and the time has to be that of
+        the answer.
+
+        Args:
+            now: seconds of a monotonic clock.
+            unix: the time, Unix seconds.
+        """
+        answer: list[bytes] = []
+        room = MAX_ANSWER + 1
+        while self._lines:
+            at, waited = self._lines[0]
+            line = _now_said(waited, now - at, unix)
+            if line is not None and len(line) >= room:
+                break
+            self._lines.popleft()
+            self._size -= len(waited) + 1
+            if line is not None:
+                answer.append(line)
+                room -= len(line) + 1
+        return b"\n".join(answer)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._lines.clear()
+        self._size = 0
+
+
+def _now_said(line: bytes, age: float, unix: float) -> bytes | None:
+    """A message as it is to be said after it has waited for `age` seconds; None if not any more."""
+    body, crc = split_crc(line)
+    message = decode(body)
+    if message.get("type") == "command":
+        return line if age < COMMAND_PATIENCE else None
+    if message.get("type") != "time":
+        return line
+    fresh = encode({**message, "unix": unix})
+    return with_crc(fresh) if crc else fresh
 
 
 class WebhookLink(BridgeLink):
@@ -164,9 +207,8 @@ class WebhookLink(BridgeLink):
         self._name = name
         self._key = key
         self._local_only = local_only
-        self._bucket = TokenBucket(RATE, BURST, hass.loop.time)
-        self._waiting: deque[bytes] = deque()
-        self._waiting_size = 0
+        self._bucket = TokenBucket(RATE, BURST)
+        self._waiting = Outbox()
         self._session: BridgeSession | None = None
         self._numbers: PostNumbers | None = None
         self._connected = False
@@ -199,12 +241,8 @@ class WebhookLink(BridgeLink):
     @override
     def send(self, line: bytes) -> None:
         """Have a message wait for the next post."""
-        if not self._connected:
-            return
-        self._waiting.append(line)
-        self._waiting_size += len(line) + 1
-        while self._waiting_size > ANSWER_LIMIT:
-            self._waiting_size -= len(self._waiting.popleft()) + 1
+        if self._connected:
+            self._waiting.put(line, self._hass.loop.time())
 
     @property
     @override
@@ -236,7 +274,7 @@ class WebhookLink(BridgeLink):
         Raises:
             RefusedError: with the status to answer.
         """
-        if not self._bucket.take():
+        if not self._bucket.take(self._hass.loop.time()):
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too_often")
         body = await _async_body(request)
         session = self._session
@@ -247,9 +285,7 @@ class WebhookLink(BridgeLink):
         self._arrive(session)
         if lines and not session.feed_lines(lines):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "nothing_usable")
-        answer = b"".join(line + b"\n" for line in self._waiting)
-        self._waiting.clear()
-        self._waiting_size = 0
+        answer = self._waiting.take(self._hass.loop.time(), time.time())
         headers = {}
         if self._key is not None and number is not None:
             headers[HEADER_SIGNATURE] = sign_answer(self._key, number, answer)
@@ -285,6 +321,7 @@ class WebhookLink(BridgeLink):
             self._gap = 0.0
             self._connected = True
             session.connected()
+        session.slack = min(ROUNDS * self._gap, LONGEST_SLACK)
         interval = session.hello.interval if session.hello else 0.0
         patience = min(max(PATIENCE, ROUNDS * interval, ROUNDS * self._gap), PATIENCE_LIMIT)
         if self._away is not None:
@@ -301,7 +338,6 @@ class WebhookLink(BridgeLink):
             self._away()
             self._away = None
         self._waiting.clear()
-        self._waiting_size = 0
         if self._connected and self._session is not None:
             self._connected = False
             self._session.disconnected()

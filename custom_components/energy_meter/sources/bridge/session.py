@@ -165,6 +165,8 @@ class BridgeSession:
         self._time_sent = 0.0
         self._restart: asyncio.Future[str | None] | None = None
         self._updating = False
+        self.slack = 0.0
+        """Seconds that answers may take longer; for links that have to wait until the bridge asks."""
         self._recall(memory or {})
 
     @property
@@ -631,7 +633,7 @@ class BridgeSession:
     async def _call(self, message: Mapping[str, Any], timeout: float, **placeholders: str) -> Any:
         if not self._connected:
             raise SourceError("bridge_away", {**placeholders, "text": ""})
-        return await self._calls.call(message, timeout, placeholders)
+        return await self._calls.call(message, timeout + self.slack, placeholders)
 
     def _ask_hello(self) -> None:
         if self._hellos.may("hello", self._now().monotonic):

@@ -137,6 +137,15 @@ def test_a_quantity_that_comes_later_is_added_when_it_comes_again() -> None:
     assert talk.listener.values("current") == [2]
 
 
+def test_a_meter_that_is_listed_without_quantities_is_believed_its_first() -> None:
+    talk = Talk(SimulatedBridge(meters=[SimulatedMeter(quantities=())])).up()
+    talk.bridge.measure("oven", OVEN)
+    assert talk.listener.hellos[-1].meters[0].quantities == ("voltage", "current")
+    assert talk.listener.values("voltage") == [227.5]
+    talk.bridge.measure("oven", {"power": 1})
+    assert len(talk.listener.readings) == 1
+
+
 def test_meters_of_a_board_that_invents_names_are_bounded() -> None:
     talk = bare_talk()
     for number in range(MAX_METERS + 50):

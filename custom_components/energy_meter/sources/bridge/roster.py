@@ -50,10 +50,12 @@ class Roster:
                 return False
             self._shown[meter] = dict.fromkeys(quantities)
         else:
+            # A meter that is listed without quantities is believed its first, like a board its first meter.
+            known = self._known[meter]
             new = [
                 key
                 for key in quantities
-                if key not in self._known[meter] and self._again(meter, key)
+                if key not in known and (not known or self._again(meter, key))
             ]
             if not new:
                 return False

@@ -553,6 +553,8 @@ class BridgeSession:
                 return
             known = self._roster.quantities(meter)
             values = {key: value for key, value in values.items() if key in known}
+            if not values and not raw.flags:
+                return
         if self._announced is None:
             self._announce()
         if when is None:

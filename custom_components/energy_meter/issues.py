@@ -38,6 +38,8 @@ class Issue(StrEnum):
     """The serial adapter is now at another path."""
     LINK_CLASH = "link_clash"
     """Another user has the line open with other settings."""
+    LINK_DOWN = "link_down"
+    """The line cannot be reached at all."""
     NOISE = "noise"
     """Many answers on the line arrive damaged."""
     FOREIGN_TRAFFIC = "foreign_traffic"
@@ -78,6 +80,7 @@ _ERRORS: Final = frozenset(
         Issue.PROFILE_MISSING,
         Issue.ADAPTER_MOVED,
         Issue.LINK_CLASH,
+        Issue.LINK_DOWN,
         Issue.WRONG_BRIDGE,
         Issue.BRIDGE_TOO_OLD,
         Issue.BRIDGE_TOO_NEW,

@@ -360,6 +360,7 @@ _FIXES: dict[Issue, type[_Fix]] = {
     Issue.REVERSED: ReversedFix,
     Issue.SWAPPED_PHASES: SwappedPhasesFix,
     Issue.DUPLICATE_ADDRESS: LookAgainFix,
+    Issue.LINK_DOWN: LookAgainFix,
     Issue.NOISE: LookAgainFix,
     Issue.FOREIGN_TRAFFIC: LookAgainFix,
     Issue.PROFILE_MISSING: ProfileFix,

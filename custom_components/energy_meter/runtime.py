@@ -41,6 +41,7 @@ from .coordinator import NO_HEALTH, MeterCoordinator
 from .energy_dashboard import async_apply
 from .issues import Issue, IssueData, async_clear, async_raise
 from .line_watch import LineWatch
+from .link_watch import LinkWatch
 from .model import Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .sources.base import LinkHealth, SourceError
@@ -96,6 +97,7 @@ class LineRuntime(EntryRuntime):
         self._duplicates: set[int] = set()
         self._away = False
         self.watch = LineWatch()
+        self.link_watch = LinkWatch(hass, entry, link, lambda: self.line.trouble)
         self._settings_task: asyncio.Task[None] | None = None
         self._settings_at = 0.0
         self._settings_due = False
@@ -418,6 +420,7 @@ class LineRuntime(EntryRuntime):
         for update in tuple(self._on_health):
             update()
         self._look_for_trouble(health)
+        self.link_watch.look()
         if self._away or not health.connected:
             self._away = not health.connected
             self.entry.async_create_background_task(

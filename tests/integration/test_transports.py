@@ -13,15 +13,18 @@ from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from serialx.platforms import serial_posix
 import tmodbus
 
+from custom_components.energy_meter import link_watch
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.flows import line as flow_line
+from custom_components.energy_meter.issues import Issue, issue_id
 from tests.integration.flow_support import NETWORK_ADVANCED, Flow, sdm120, unloaded
-from tests.integration.runtime_support import SDM120, show, shows, state, subentry
+from tests.integration.runtime_support import SDM120, show, shows, state, subentry, until
 from tests.support.far_ends import FarEnd, serial_server, tls_gateway, udp_gateway
 from tests.support.meters import Meter, MeterServer
 from tests.support.wire import rtu_line, rtu_over_tcp_line
@@ -242,3 +245,36 @@ async def test_line_settings_reach_a_port_of_this_machine(
     assert bool(flags & termios.PARODD) == (frame[1] == "O")
     assert bool(flags & termios.CSTOPB) == bool(kept & termios.CSTOPB) == (frame[2] == "2")
     assert speed_in == speed_out == termios.B1200
+
+
+async def test_why_a_link_stays_down_is_told_and_taken_back(
+    hass: HomeAssistant,
+    device: Meter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    issues = ir.async_get(hass)
+    with tls_gateway(device, tmp_path) as gateway:
+        async with _running(hass, {**gateway.data, "verify_ssl": True}):
+            [entry] = hass.config_entries.async_entries(DOMAIN)
+            watch = entry.runtime_data.link_watch
+            number = issue_id(Issue.LINK_DOWN, entry.entry_id)
+            await until(lambda: entry.runtime_data.line.trouble is not None)
+            watch.look()
+            await hass.async_block_till_done(wait_background_tasks=True)
+            assert "The link of Cellar is down: The certificate of" in caplog.text
+            assert issues.async_get_issue(DOMAIN, number) is None
+            monkeypatch.setattr(link_watch, "PATIENCE", 0.0)
+            watch.look()
+            await hass.async_block_till_done(wait_background_tasks=True)
+            issue = issues.async_get_issue(DOMAIN, number)
+            assert issue is not None and issue.translation_placeholders is not None
+            assert "self-signed" in issue.translation_placeholders["reason"]
+            assert caplog.text.count("The link of Cellar is down") == 1
+            # Whoever runs the machine lets it trust the gateway.
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+            await shows(hass, "power", "512.0", "meter_7")
+            watch.look()
+            assert issues.async_get_issue(DOMAIN, number) is None
+            assert "The link of Cellar works again" in caplog.text

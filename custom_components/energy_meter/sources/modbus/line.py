@@ -836,6 +836,14 @@ class ModbusLine(Source):
             meters={meter_id: meter.health for meter_id, meter in self._meters.items()},
         )
 
+    @property
+    def trouble(self) -> tuple[Exception, float] | None:
+        """Why the link is down, and for how many seconds it has been; None while it is not."""
+        wire = self._wire
+        if wire.trouble is None or wire.down_since is None:
+            return None
+        return wire.trouble, self._clock() - wire.down_since
+
     def memory(self, meter_id: str) -> dict[str, Any]:
         """What is worth knowing about a meter after a restart, fit for JSON; see `MeterConfig.memory`."""
         return self._meters[meter_id].memory

@@ -113,6 +113,8 @@ class Wire:
         self.timing = timing
         self.down_since: float | None = None
         """Since when the link is down, on the clock."""
+        self.trouble: Exception | None = None
+        """Why it is down."""
         self.open_at = 0.0
         """When to try to open it again."""
         self._get_unit = get_unit
@@ -250,8 +252,8 @@ class Wire:
                 result = await within(
                     call(), limit, begun=lambda: station.unit.connected, opening=LONGEST_REQUEST
                 )
-        except ModbusConnectionError:
-            self._failed(begin)
+        except ModbusConnectionError as err:
+            self._failed(begin, err)
             raise
         except ModbusExceptionError as err:
             answered = True
@@ -272,7 +274,7 @@ class Wire:
             raise
         except TimeoutError as err:
             if not station.unit.connected:
-                self._failed(begin)
+                self._failed(begin, err)
                 raise ModbusConnectionError(str(err)) from err
             raise
         else:
@@ -293,9 +295,10 @@ class Wire:
 
     # The link
 
-    def _failed(self, began: float) -> None:
+    def _failed(self, began: float, err: Exception) -> None:
         """The link is down: try again soon, and go on trying at the same pace."""
         now = self._clock()
+        self.trouble = err
         if self.down_since is None:
             _LOGGER.debug("The Modbus link is down")
             self.down_since = now
@@ -306,6 +309,7 @@ class Wire:
     def works(self) -> None:
         """The link is open, whether or not anybody answers on it."""
         since, self.down_since = self.down_since, None
+        self.trouble = None
         if since is not None:
             _LOGGER.debug("The Modbus link is back")
             self._on_back(self._clock() - since)

@@ -28,6 +28,10 @@ from .runtime_base import (
     meter_subentries,
 )
 from .services import async_setup_services
+from .shedder.entry import async_setup_shedder, async_unload_shedder
+from .shedder.flow import is_load_shedding
+from .shedder.runtime import async_remove as async_remove_shedder
+from .shedder.services import async_setup_shedder_services
 from .sources.modbus.library import ProfileLibrary
 from .store import DATA_STORE, MeterStore
 
@@ -52,6 +56,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     hass.data[DATA_STORE] = store = MeterStore(hass)
     await store.async_load()
     async_setup_services(hass)
+    async_setup_shedder_services(hass)
     for identity in store.identities - configured_identities(hass):
         await async_forget_meter(hass, identity)  # Removed while its line was not running.
 
@@ -66,7 +71,9 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
-    """Set up a line or a bridge and its meters; none of them is waited for."""
+    """Set up a line or a bridge and its meters, none of which is waited for; or load shedding."""
+    if is_load_shedding(entry):
+        return await async_setup_shedder(hass, entry)
     runtime: EntryRuntime
     if entry.data.get(CONF_KIND) == KIND_BRIDGE:
         if entry.data[CONF_WAY] == WAY_I2C:
@@ -86,6 +93,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) 
 
 async def async_unload_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
     """Take a line and its meters down."""
+    if is_load_shedding(entry):
+        return await async_unload_shedder(hass, entry)
     if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
         return False
     await entry.runtime_data.async_stop()
@@ -94,6 +103,9 @@ async def async_unload_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
 
 async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:
     """Leave nothing of a line or a bridge and its meters, except of those that moved elsewhere."""
+    if is_load_shedding(entry):
+        await async_remove_shedder(hass, entry)
+        return
     elsewhere = configured_identities(hass, besides=entry.entry_id)
     for subentry in meter_subentries(entry):
         if (identity := subentry.data[CONF_IDENTITY]) not in elsewhere:

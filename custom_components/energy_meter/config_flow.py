@@ -22,6 +22,7 @@ from .flows.new_line import NewLineSteps
 from .flows.reconfigure import ReconfigureLineSteps
 from .flows.subentry import MeterSubentryFlow
 from .flows.trouble import Trouble
+from .shedder.flow import SUBENTRY_FLOWS, LoadSheddingSteps, is_load_shedding
 
 
 class EnergyMeterConfigFlow(
@@ -31,6 +32,7 @@ class EnergyMeterConfigFlow(
     BridgeReauthSteps,
     BridgeMqttSteps,
     BridgeI2CSteps,
+    LoadSheddingSteps,
     ConfigFlow,
     domain=DOMAIN,
 ):
@@ -46,6 +48,8 @@ class EnergyMeterConfigFlow(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Meters are added to a line; those of a bridge come by themselves, and back if they were removed."""
+        if is_load_shedding(config_entry):
+            return SUBENTRY_FLOWS
         if is_bridge(config_entry):
             return {SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow}
         return {SUBENTRY_METER: MeterSubentryFlow}
@@ -59,11 +63,15 @@ class EnergyMeterConfigFlow(
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask what is to be connected."""
-        return self.async_show_menu(step_id="user", menu_options=["modbus", "bridge"])
+        return self.async_show_menu(
+            step_id="user", menu_options=["modbus", "bridge", "load_shedding"]
+        )
 
     @override
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask where a line or a bridge is now."""
+        if is_load_shedding(self._get_reconfigure_entry()):
+            return await self.async_step_load_shedding_changed()
         if is_bridge(self._get_reconfigure_entry()):
             return await self.async_step_bridge_moved()
         return await super().async_step_reconfigure()

@@ -8,6 +8,7 @@ DOMAIN: Final = "energy_meter"
 CONF_KIND: Final = "kind"
 KIND_MODBUS: Final = "modbus"
 KIND_BRIDGE: Final = "bridge"
+KIND_LOAD_SHEDDING: Final = "load_shedding"
 
 # How a bridge gets in, and what its entry is made of for each way.
 CONF_WAY: Final = "way"
@@ -47,6 +48,8 @@ CONF_STOPBITS: Final = "stopbits"
 # What a meter's subentry is made of.
 SUBENTRY_METER: Final = "meter"
 SUBENTRY_BRIDGE_METER: Final = "bridge_meter"
+SUBENTRY_LIMIT: Final = "limit"
+SUBENTRY_LOAD: Final = "load"
 CONF_METER: Final = "meter"
 """For a meter of a bridge: the bridge's own id of it."""
 CONF_ASSUMED_POWER_FACTOR: Final = "assumed_power_factor"

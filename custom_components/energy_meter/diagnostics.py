@@ -29,6 +29,8 @@ from .const import (
 from .coordinator import MeterCoordinator
 from .runtime import LineRuntime
 from .runtime_base import EnergyMeterConfigEntry, meter_subentries
+from .shedder.diagnostics import shedder_diagnostics
+from .shedder.runtime import ShedderRuntime
 from .sources.modbus.codec import RegisterImage
 from .sources.modbus.profile import Profile, Span, Table
 
@@ -57,6 +59,8 @@ async def async_get_config_entry_diagnostics(
 ) -> dict[str, Any]:
     """Return everything about a line or a bridge and its meters."""
     runtime = entry.runtime_data
+    if isinstance(runtime, ShedderRuntime):
+        return shedder_diagnostics(runtime)
     if isinstance(runtime, BridgeRuntime):
         meters = entry.get_subentries_of_type(SUBENTRY_BRIDGE_METER)
         return {

@@ -72,6 +72,10 @@ class Issue(StrEnum):
     """A sensor is driven to the end of its range."""
     SENSOR_STUCK = "sensor_stuck"
     """A sensor's reading does not move."""
+    LIMIT_SILENT = "limit_silent"
+    """Load shedding has no readings for a limit."""
+    LOAD_NO_REACTION = "load_no_reaction"
+    """A load does not do what load shedding tells it."""
 
 
 _ERRORS: Final = frozenset(

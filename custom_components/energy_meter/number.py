@@ -10,6 +10,8 @@ from .control import Command, SettingEntity, async_add_controls
 from .controlled import Controlled
 from .model import Control, ControlKind
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
+from .shedder.number import async_add_numbers
+from .shedder.runtime import ShedderRuntime
 
 PARALLEL_UPDATES = 0
 
@@ -50,4 +52,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the numbers of every meter that there is or will be."""
-    async_add_controls(entry.runtime_data, async_add_entities, ControlKind.NUMBER, MeterNumber)
+    runtime = entry.runtime_data
+    if isinstance(runtime, ShedderRuntime):
+        async_add_numbers(runtime, async_add_entities)
+        return
+    async_add_controls(runtime, async_add_entities, ControlKind.NUMBER, MeterNumber)

@@ -356,6 +356,8 @@ _FIXES: dict[Issue, type[_Fix]] = {
     Issue.METER_CHANGED: MeterChangedFix,
     Issue.METER_CHANGE_UNDO: UndoFix,
     Issue.SILENT: LookAgainFix,
+    Issue.LIMIT_SILENT: LookAgainFix,
+    Issue.LOAD_NO_REACTION: LookAgainFix,
     Issue.WRONG_METER: WrongMeterFix,
     Issue.REVERSED: ReversedFix,
     Issue.SWAPPED_PHASES: SwappedPhasesFix,

@@ -31,6 +31,8 @@ from .coordinator import MeterCoordinator
 from .entity import LineEntity, MeterEntity
 from .model import Counts, Kind, Quantity, Value, Visibility
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
+from .shedder.runtime import ShedderRuntime
+from .shedder.sensor import async_add_sensors
 from .sources.base import LinkHealth, MeterHealth
 
 PARALLEL_UPDATES = 0
@@ -404,6 +406,9 @@ async def async_setup_entry(
 ) -> None:
     """Add the sensors of the line or the bridge, and those of every meter that it has or will have."""
     runtime = entry.runtime_data
+    if isinstance(runtime, ShedderRuntime):
+        async_add_sensors(runtime, async_add_entities)
+        return
     meter_health: tuple[MeterHealthDescription, ...] = METER_HEALTH
     if isinstance(runtime, BridgeRuntime):
         meter_health = BRIDGE_METER_HEALTH

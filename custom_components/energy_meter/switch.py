@@ -10,6 +10,8 @@ from .control import Command, SettingEntity, async_add_controls
 from .controlled import Controlled
 from .model import Control, ControlKind, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
+from .shedder.runtime import ShedderRuntime
+from .shedder.switch import DryRunSwitch, EnableSwitch
 
 PARALLEL_UPDATES = 0
 
@@ -52,4 +54,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the switches of every meter that there is or will be."""
-    async_add_controls(entry.runtime_data, async_add_entities, ControlKind.SWITCH, MeterSwitch)
+    runtime = entry.runtime_data
+    if isinstance(runtime, ShedderRuntime):
+        async_add_entities([EnableSwitch(runtime), DryRunSwitch(runtime)])
+        return
+    async_add_controls(runtime, async_add_entities, ControlKind.SWITCH, MeterSwitch)

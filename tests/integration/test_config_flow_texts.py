@@ -37,7 +37,11 @@ PASSAGES = {
 
 def _of_lines(texts: dict[str, str]) -> dict[str, str]:
     """Those of Modbus lines and their meters; what concerns bridges alone says so in its key."""
-    return {key: text for key, text in texts.items() if not key.startswith("bridge_")}
+    return {
+        key: text
+        for key, text in texts.items()
+        if not key.startswith(("bridge_", "load_shedding_"))
+    }
 
 
 def _steps(flow: type, base: type) -> set[str]:
@@ -54,6 +58,7 @@ def _calls(name: str) -> Iterator[ast.Call]:
     for path in (
         *PACKAGE.glob("flows/*.py"),
         PACKAGE / "link_errors.py",
+        PACKAGE / "shedder" / "flow.py",
         PACKAGE / "rescan_report.py",
         *PACKAGE.glob("sources/modbus/link.py"),
     ):
@@ -132,7 +137,7 @@ def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
 def test_every_end_of_a_flow_has_its_words() -> None:
     reasons = {
         keyword.value.value
-        for call in _calls("async_abort")
+        for call in (*_calls("async_abort"), *_calls("async_update_and_abort"))
         for keyword in call.keywords
         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
     }

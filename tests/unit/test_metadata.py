@@ -22,6 +22,11 @@ from custom_components.energy_meter.services import (
     RESCAN_SCHEMA,
     WRITE_SCHEMA,
 )
+from custom_components.energy_meter.shedder.event import LOG
+from custom_components.energy_meter.shedder.number import LIMIT
+from custom_components.energy_meter.shedder.sensor import HEADROOM, SHEDDER_SENSORS
+from custom_components.energy_meter.shedder.services import RESTORE_SCHEMA, SHED_SCHEMA
+from custom_components.energy_meter.shedder.switch import SHEDDER_SWITCHES
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
 
 PACKAGE = Path(sensor.__file__).parent
@@ -34,6 +39,15 @@ SCHEMAS = {
     "write_registers": WRITE_SCHEMA,
     "rescan": RESCAN_SCHEMA,
     "export_profile": EXPORT_SCHEMA,
+    "shed_now": SHED_SCHEMA,
+    "restore_now": RESTORE_SCHEMA,
+}
+
+SHEDDER = {
+    "sensor": {HEADROOM, *(description.key for description in SHEDDER_SENSORS)},
+    "switch": set(SHEDDER_SWITCHES),
+    "number": {LIMIT},
+    "event": {LOG},
 }
 
 # Kinds whose icon follows from their device class.
@@ -161,12 +175,16 @@ def test_nothing_is_named_that_is_not_there() -> None:
     known = {quantity.translation_key for quantity in QUANTITIES.values()} | {
         description.key for description in HEALTH
     }
+    known |= SHEDDER["sensor"]
     assert TEXTS["entity"]["sensor"].keys() == known
     for kind in ControlKind:
-        assert TEXTS["entity"][kind.value].keys() <= NAMED
+        assert TEXTS["entity"][kind.value].keys() <= NAMED | SHEDDER.get(kind.value, set())
         assert ICONS["entity"][kind.value].keys() == TEXTS["entity"][kind.value].keys()
     assert ICONS["entity"]["sensor"].keys() <= known
-    assert {key for kind in ControlKind for key in TEXTS["entity"][kind.value]} == NAMED
+    controls = {(kind.value, key) for kind in ControlKind for key in TEXTS["entity"][kind.value]}
+    shedder = {(platform, key) for platform, keys in SHEDDER.items() for key in keys}
+    assert {key for _platform, key in controls - shedder} == NAMED
+    assert TEXTS["entity"]["event"].keys() == ICONS["entity"]["event"].keys() == SHEDDER["event"]
 
 
 def test_every_issue_has_texts_and_a_fix_flow_whose_steps_have_theirs() -> None:

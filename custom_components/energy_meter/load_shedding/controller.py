@@ -32,7 +32,7 @@ SOFT_PAUSE: Final = 30.0
 """Seconds between two loads that go off because of a soft limit."""
 BYPASS: Final = 900.0
 """Seconds that less important loads wait for the room that a more important one needs."""
-MOST_WAITS: Final = 6
+MOST_WAITS: Final = 12
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a load which keeps having to go off again is made to wait at most."""
 RELEASE_PAUSE: Final = 2.0
@@ -689,7 +689,7 @@ class Controller:
         flight, shed = state.flight, state.shed
         assert flight is not None and shed is not None
         state.flight = None
-        state.failures, state.skip_until = 0, 0.0
+        state.failures, state.skip_until, state.returning = 0, 0.0, None
         if not flight.on:
             shed.confirmed = True
             self._effects.confirm(load, now)
@@ -710,7 +710,9 @@ class Controller:
         state.flight = None
         state.failures += 1
         state.skip_until = now + min(SKIP * 2 ** (min(state.failures, 10) - 1), LONGEST_SKIP)
-        if not flight.on:
+        if flight.on:
+            state.returning = flight.at
+        else:
             if flight.previous is None:
                 state.late = state.shed
             state.shed = flight.previous
@@ -719,8 +721,9 @@ class Controller:
 
     def _taken_over(self, load: Load, state: LoadMemory, now: float, *, by_hand: bool) -> None:
         """Somebody has switched a load that was off because of us; it is not ours any more."""
-        if state.failures:  # It has only been slow to come back.
-            by_hand, state.failures = False, 0
+        told, state.returning = state.returning, None
+        if told is not None and now - told <= LATE:  # It has only been slow to come back.
+            by_hand = False
         state.shed = None
         state.blocked_since = None
         if by_hand:

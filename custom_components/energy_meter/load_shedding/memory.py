@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from .journal import Entry, Journal
 
 HOUR: Final = 3_600.0
+_NOT_STORED: Final = frozenset({"seen", "flight", "returning", "blocked_since"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,8 @@ class LoadMemory:
     """Not stored: after a restart it has to be seen again."""
     flight: Flight | None = None
     """Not stored: what became of it is seen after the restart."""
+    returning: float | None = None
+    """Not stored: when it was told to come back and did not, or not yet."""
     blocked_since: float | None = None
     """Not stored: since when there has been no room for it."""
 
@@ -102,14 +105,14 @@ class LoadMemory:
         return {
             field.name: asdict(value) if isinstance(value, Shed) else value
             for field in fields(self)
-            if field.name not in {"seen", "flight", "blocked_since"}
+            if field.name not in _NOT_STORED
             and (value := getattr(self, field.name)) != field.default
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """A stored load; what is missing is as in a new one."""
-        known = {field.name for field in fields(cls)} - {"seen", "flight", "blocked_since"}
+        known = {field.name for field in fields(cls)} - _NOT_STORED
         found = {key: value for key, value in data.items() if key in known}
         for key in ("shed", "late"):
             if found.get(key) is not None:
@@ -153,6 +156,8 @@ class Memory:
                 load.restored_at += seconds
             if load.blocked_since is not None:
                 load.blocked_since += seconds
+            if load.returning is not None:
+                load.returning += seconds
             if load.flight is not None:
                 load.flight.at += seconds
             for shed in (load.shed, load.late):

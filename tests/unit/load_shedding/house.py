@@ -5,7 +5,7 @@ What it checks it works out from its own truth: what really flows, what really w
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from custom_components.energy_meter.load_shedding import (
@@ -154,6 +154,23 @@ class House:
         readings = self.readings[limit_id]
         if readings:
             readings.append((readings[-1][0], readings[-1][1], bound))
+        self._step()
+
+    def widen(self) -> None:
+        """Let the limits be what nobody reaches."""
+        limits = []
+        for limit in self.plan.limits:
+            bound = 1_000.0 * (1 if limit.measure is Measure.CURRENT else 230.0)
+            if limit.value is not None:
+                self.bounds[limit.id] = bound
+                if readings := self.readings[limit.id]:
+                    readings.append((readings[-1][0], readings[-1][1], bound))
+            limits.append(limit if limit.value is None else replace(limit, value=bound))
+        self.plan = replace(self.plan, limits=tuple(limits))
+        self.controller.configure(self.plan, self.now)
+        for limit in limits:
+            if limit.value is None:
+                self.follow(limit.id, 1_000.0 * (1 if limit.measure is Measure.CURRENT else 230.0))
         self._step()
 
     def run(self, seconds: int) -> None:

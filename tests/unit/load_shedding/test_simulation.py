@@ -1,7 +1,6 @@
 """The rules of load shedding hold in any house, whatever happens there: by simulation."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -44,8 +43,10 @@ def _person(house: House, rng: Random) -> None:
     ours = (
         shed is not None and shed.confirmed and flight is None and not device.on and device.online
     )
+    # Just after it was told to come back and did not, nobody can tell a person from a slow load.
+    slow = house.controller.memory.load(load_id).returning is not None
     house.by_hand(load_id, on)
-    if on and ours and house.controller.memory.load(load_id).shed is None:
+    if on and ours and not slow and house.controller.memory.load(load_id).shed is None:
         device.held_until = house.now + house.plan.settings.hold
 
 
@@ -113,25 +114,22 @@ def test_everything_comes_back_in_the_end(seed: int) -> None:
         rng.choice((strain, _network, _sensor, _restart, _nonsense))(house, rng)
         house.run(rng.randint(1, 90))
     quiet(house)
-    # A lone load may not fit for good; one that always fitted has to come back.
-    for limit in house.plan.limits:
-        house.bounds[limit.id] = 1_000.0 * (1 if limit.measure is Measure.CURRENT else 230.0)
-    _widen(house)
-    house.run(5_000)
-    for load in house.plan.loads:
-        if load.restorable:
-            assert house.controller.memory.load(load.id).shed is None, load
-
-
-def _widen(house: House) -> None:
-    """Let the limits be what the house says that they are."""
-    limits = tuple(
-        limit if limit.value is None else replace(limit, value=house.bounds[limit.id])
-        for limit in house.plan.limits
-    )
-    house.plan = replace(house.plan, limits=limits)
-    house.controller.configure(house.plan, house.now)
+    house.widen()
     house.period = 10
+
+    def left() -> list[str]:
+        return [
+            load.id
+            for load in house.plan.loads
+            if load.restorable and house.controller.memory.load(load.id).shed is not None
+        ]
+
+    # With a low cap per hour this may take some hours.
+    for _ in range(30):
+        house.run(600)
+        if not left():
+            break
+    assert not left()
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

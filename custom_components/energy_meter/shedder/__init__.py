@@ -1,0 +1,1 @@
+"""Load shedding in Home Assistant: what `load_shedding` decides, with real sensors, switches and people."""

@@ -1,0 +1,1 @@
+"""Load shedding in a real Home Assistant, with helpers as sensors and loads."""

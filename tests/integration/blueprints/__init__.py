@@ -1,0 +1,1 @@
+"""Blueprints, loaded and run by a real Home Assistant."""

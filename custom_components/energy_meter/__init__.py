@@ -34,9 +34,11 @@ from .shedder.runtime import async_remove as async_remove_shedder
 from .shedder.services import async_setup_shedder_services
 from .sources.modbus.library import ProfileLibrary
 from .store import DATA_STORE, MeterStore
+from .waveform_action import async_setup_waveform_action
 
 PLATFORMS: Final = (
     Platform.BUTTON,
+    Platform.IMAGE,
     Platform.NUMBER,
     Platform.SELECT,
     Platform.SENSOR,
@@ -56,6 +58,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     hass.data[DATA_STORE] = store = MeterStore(hass)
     await store.async_load()
     async_setup_services(hass)
+    async_setup_waveform_action(hass)
     async_setup_shedder_services(hass)
     for identity in store.identities - configured_identities(hass):
         await async_forget_meter(hass, identity)  # Removed while its line was not running.

@@ -7,6 +7,7 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigFlow,
     ConfigSubentryFlow,
+    OptionsFlow,
 )
 from homeassistant.core import callback
 
@@ -17,6 +18,7 @@ from .flows.bridge_meter import BridgeMeterSubentryFlow
 from .flows.bridge_mqtt import BridgeMqttSteps
 from .flows.bridge_reauth import BridgeReauthSteps
 from .flows.bridge_serial import BridgeSerialSteps
+from .flows.circuits import CircuitsFlow
 from .flows.configured import is_bridge
 from .flows.new_line import NewLineSteps
 from .flows.reconfigure import ReconfigureLineSteps
@@ -53,6 +55,20 @@ class EnergyMeterConfigFlow(
         if is_bridge(config_entry):
             return {SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow}
         return {SUBENTRY_METER: MeterSubentryFlow}
+
+    @classmethod
+    @callback
+    @override
+    def async_supports_options_flow(cls, config_entry: ConfigEntry) -> bool:
+        """The circuits of a bridge can be named and rated all at once."""
+        return is_bridge(config_entry)
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry) -> OptionsFlow:
+        """The table of circuits."""
+        return CircuitsFlow()
 
     @property
     @override

@@ -78,6 +78,10 @@ CONF_PRODUCTION: Final = "production"
 PRODUCTION_IMPORT: Final = "import"
 PRODUCTION_EXPORT: Final = "export"
 
+CONF_PHASE: Final = "phase"
+"""For a circuit of a panel: the phase that it is on."""
+PHASES: Final = ("l1", "l2", "l3")
+
 ROLE_GRID: Final = "grid"
 ROLE_HOME: Final = "home"
 ROLE_SOLAR: Final = "solar"

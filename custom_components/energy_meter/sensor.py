@@ -34,6 +34,7 @@ from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .shedder.runtime import ShedderRuntime
 from .shedder.sensor import async_add_sensors
 from .sources.base import LinkHealth, MeterHealth
+from .virtual_meters import async_add_virtual
 
 PARALLEL_UPDATES = 0
 
@@ -413,6 +414,7 @@ async def async_setup_entry(
     if isinstance(runtime, BridgeRuntime):
         meter_health = BRIDGE_METER_HEALTH
         async_add_entities(BridgeHealthSensor(runtime, each) for each in BRIDGE_HEALTH)
+        async_add_virtual(hass, runtime, async_add_entities)
     else:
         async_add_entities(LineHealthSensor(runtime, each) for each in LINE_HEALTH)
 

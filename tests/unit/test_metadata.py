@@ -28,6 +28,8 @@ from custom_components.energy_meter.shedder.sensor import HEADROOM, SHEDDER_SENS
 from custom_components.energy_meter.shedder.services import RESTORE_SCHEMA, SHED_SCHEMA
 from custom_components.energy_meter.shedder.switch import SHEDDER_SWITCHES
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
+from custom_components.energy_meter.virtual_meters import VIRTUAL_KEYS
+from custom_components.energy_meter.waveform_action import CAPTURE_SCHEMA
 
 PACKAGE = Path(sensor.__file__).parent
 TEXTS: dict[str, Any] = json.loads((PACKAGE / "translations" / "en.json").read_text("utf-8"))
@@ -39,6 +41,7 @@ SCHEMAS = {
     "write_registers": WRITE_SCHEMA,
     "rescan": RESCAN_SCHEMA,
     "export_profile": EXPORT_SCHEMA,
+    "capture_waveform": CAPTURE_SCHEMA,
     "shed_now": SHED_SCHEMA,
     "restore_now": RESTORE_SCHEMA,
 }
@@ -175,7 +178,7 @@ def test_nothing_is_named_that_is_not_there() -> None:
     known = {quantity.translation_key for quantity in QUANTITIES.values()} | {
         description.key for description in HEALTH
     }
-    known |= SHEDDER["sensor"]
+    known |= SHEDDER["sensor"] | set(VIRTUAL_KEYS)
     assert TEXTS["entity"]["sensor"].keys() == known
     for kind in ControlKind:
         assert TEXTS["entity"][kind.value].keys() <= NAMED | SHEDDER.get(kind.value, set())
@@ -316,5 +319,5 @@ def test_the_manifest_is_that_of_a_custom_integration() -> None:
 
 
 def test_every_platform_says_how_many_updates_run_at_once() -> None:
-    for name in ("button", "number", "select", "sensor", "switch", "update"):
+    for name in ("button", "image", "number", "select", "sensor", "switch", "update"):
         assert "PARALLEL_UPDATES = 0" in (PACKAGE / f"{name}.py").read_text("utf-8")

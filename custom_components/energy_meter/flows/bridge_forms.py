@@ -26,9 +26,11 @@ from ..const import (
     CONF_KEY,
     CONF_LOCAL_ONLY,
     CONF_MULTIPLEXERS,
+    CONF_PHASE,
     CONF_PREFIX,
     CONF_RATED_CURRENT,
     CONF_ROLE,
+    PHASES,
     ROLES,
 )
 from ..sources.bridge import DEFAULT_PORT
@@ -134,6 +136,7 @@ def bridge_meter_form() -> probatio.Schema:
             probatio.Required(CONF_NAME): TextSelector(),
             probatio.Required(CONF_ROLE): choice(list(ROLES), CONF_ROLE),
             probatio.Optional(CONF_AREA): AreaSelector(),
+            probatio.Optional(CONF_PHASE): choice(list(PHASES), CONF_PHASE),
             probatio.Optional(CONF_RATED_CURRENT): number(
                 0.1, 10_000, UnitOfElectricCurrent.AMPERE, step="any"
             ),

@@ -21,6 +21,7 @@ from ..const import (
     CONF_IDENTITY,
     CONF_INSIDE,
     CONF_INVERT,
+    CONF_PHASE,
     CONF_PRODUCTION,
     CONF_RATED_CURRENT,
     CONF_ROLE,
@@ -91,6 +92,7 @@ class BridgeMeterDraft:
         for key in (
             CONF_ROLE,
             CONF_AREA,
+            CONF_PHASE,
             CONF_RATED_CURRENT,
             CONF_INVERT,
             CONF_ASSUMED_POWER_FACTOR,

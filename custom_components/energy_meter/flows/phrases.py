@@ -30,6 +30,10 @@ class Phrases:
         """The phrase of this name, filled in."""
         return self._text(f"selector.phrase.options.{phrase}", values)
 
+    def role(self, role: str) -> str:
+        """A role as a form would show it."""
+        return self._text(f"selector.role.options.{role}", {})
+
     def error(self, key: str, values: Mapping[str, object]) -> str:
         """An error as a form would show it."""
         return self._text(f"config.error.{key}", values)

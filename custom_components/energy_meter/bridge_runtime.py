@@ -205,7 +205,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         await self.store.async_save()
 
     async def _async_ends(self, _event: Event) -> None:
-        """Home Assistant stops: nothing is taken any more that could not be kept."""
+        """Home Assistant stops: nothing is taken any more that could not be kept, and nobody is away."""
+        self._started = False
         await self.source.stop()
         self.store.async_save_soon(0)
 
@@ -512,11 +513,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         if connected == self.connected:
             return
         self.connected = connected
+        if not connected and not self._started:
+            return  # It is we who go.
         if connected:
             _LOGGER.info("%s is connected", self.entry.title)
             start = time.monotonic()
             self._seen = dict.fromkeys(self._by_id, start)
-        elif self._started:
+        else:
             _LOGGER.warning("The connection to %s is lost", self.entry.title)
         for meter in self._by_id.values():
             if not connected:

@@ -115,7 +115,7 @@ async def running(
     try:
         yield runtime, link
     finally:
-        if entry.state.recoverable:
+        if hass.config_entries.async_get_entry(entry.entry_id) and entry.state.recoverable:
             await hass.config_entries.async_unload(entry.entry_id)
         await hass.async_block_till_done()
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import STATE_UNAVAILABLE
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
@@ -313,3 +313,28 @@ async def test_a_total_goes_on_when_new_firmware_brings_a_counter(hass: HomeAssi
         await hass.async_block_till_done()
         assert state(hass, "energy_import", OVEN).state == "0.01"
         assert meter_of(runtime).pipeline.questions() == ()
+
+
+async def test_when_home_assistant_stops_nobody_is_away(hass: HomeAssistant) -> None:
+    bridge = workshop(meters=[oven()])
+    async with running(hass, bridge):
+        bridge.measure("oven", SHOWN)
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+        await hass.async_block_till_done()
+        assert state(hass, "power", OVEN).state == "1234.5"
+        bridge.measure("oven", SHOWN | {"power": 1.0})
+        await hass.async_block_till_done()
+        assert state(hass, "power", OVEN).state == "1234.5"
+
+
+async def test_readings_that_come_before_the_meter_is_set_up_are_not_lost(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.tick(0)
+    bridge = workshop(meters=[oven(quantities=("power",))])
+    for seconds in range(100, 0, -1):
+        bridge.measure("oven", {"power": 36_000.0}, ago=seconds)
+    async with running(hass, bridge):
+        bridge.measure("oven", {"power": 36_000.0})
+        await hass.async_block_till_done()
+        assert state(hass, "energy_import", OVEN).state == "1.0"

@@ -1,13 +1,13 @@
 """A bus of I²C monitors at run time: a bridge whose conversation is held here, transaction by transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 import time
 from typing import Any, Final, override
 
 from homeassistant.components import persistent_notification
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
 from .bridge_runtime import BridgeRuntime
@@ -24,6 +24,7 @@ from .sources.i2c.bus import BusObject, I2CBus, open_bus
 from .sources.i2c.hub import I2CHub
 from .sources.i2c.multiplexer import Multiplexers
 from .sources.i2c.probe import Found
+from .sources.i2c.registers import Capability
 from .sources.i2c.source import I2CSource
 from .sources.i2c.waveform import Waveform
 
@@ -74,6 +75,7 @@ class I2CRuntime(BridgeRuntime):
         """Take the entry and its bus; nothing is opened before `async_start`."""
         self._bus = bus
         self._issues: dict[Issue, str] = {}
+        self._on_capture: dict[str, set[Callable[[Waveform, datetime], None]]] = {}
         super().__init__(hass, entry, bus)
 
     @override
@@ -197,6 +199,19 @@ class I2CRuntime(BridgeRuntime):
 
     # Waveforms
 
+    def can_capture(self, meter: MeterCoordinator) -> bool:
+        """Whether a monitor says that it can; one that is away is believed to."""
+        return self.hub.can(meter.subentry.data[CONF_METER], Capability.WAVEFORM)
+
+    @callback
+    def async_on_capture(
+        self, identity: str, update: Callable[[Waveform, datetime], None]
+    ) -> CALLBACK_TYPE:
+        """Call `update` with every capture of this meter and its time."""
+        listeners = self._on_capture.setdefault(identity, set())
+        listeners.add(update)
+        return lambda: listeners.discard(update)
+
     async def async_capture(self, meter: MeterCoordinator, cycles: int) -> Waveform:
         """One or two cycles of a circuit, taken now.
 
@@ -204,6 +219,10 @@ class I2CRuntime(BridgeRuntime):
             HomeAssistantError: the monitor is away, cannot do it, or did not answer.
         """
         try:
-            return await self.hub.capture(meter.subentry.data[CONF_METER], cycles)
+            wave = await self.hub.capture(meter.subentry.data[CONF_METER], cycles)
         except SourceError as err:
             raise self._error(meter, err.key, err.placeholders) from err
+        taken = dt_util.utcnow()
+        for update in tuple(self._on_capture.get(meter.identity, ())):
+            update(wave, taken)
+        return wave

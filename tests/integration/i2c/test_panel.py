@@ -89,7 +89,7 @@ async def test_two_at_one_address_raise_a_repair_that_goes_by_itself(hass: HomeA
         issue = f"i2c_address_shared.{panel.entry.entry_id}"
         panel.monitors[1].address = panel.monitors[0].address
         await until(lambda: issues.async_get_issue(DOMAIN, issue) is not None)
-        assert shown(hass, panel.monitors[0], "power") in GONE
+        await until(lambda: shown(hass, panel.monitors[0], "power") in GONE)
         assert shown(hass, panel.monitors[2], "power") not in GONE
         panel.monitors[1].address = 0x44
         await until(lambda: shown(hass, panel.monitors[0], "power") not in GONE, 40)

@@ -545,6 +545,14 @@ class I2CHub:
         key = "bridge_unknown_control" if meter_id is None else "bridge_away"
         raise SourceError(key, {"control": control, "meter": meter_id or "", "text": ""})
 
+    def can(self, meter_id: str, capability: Capability) -> bool:
+        """Whether a monitor says that it can; one that is not there now is believed to."""
+        return all(
+            monitor.identity.can(capability)
+            for monitor in self._monitors.values()
+            if monitor.id == meter_id
+        )
+
     async def command(
         self, control: str, value: Value, meter: str | None = None, timeout: float = 10
     ) -> Value:

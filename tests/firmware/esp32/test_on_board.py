@@ -19,6 +19,7 @@ def _functions(file: Path) -> list[str]:
     [
         pytest.param(file, function, id=f"{file.stem}-{function}")
         for file in sorted(ON_BOARD.glob("*.py"))
+        if file.stem != "support"
         for function in _functions(file)
     ],
 )

@@ -24,7 +24,7 @@ _REOPEN_MS = 120_000
 _WRONG_PASSWORD_MS = 180_000
 """A network that could not be joined once since the start, after so long: offer the set-up page again."""
 _PRESS_MS = 5000
-_SLOTS = 120
+_SLOTS = 256
 _FOLDER = "data/queue"
 
 
@@ -254,7 +254,8 @@ class App:
         responder = mdns.Responder(
             self.bridge.who["id"], self.settings["name"], self.settings["tcp"]["port"]
         )
-        await mdns.run(responder, self.wifi, board.multicast, self.clock)
+        group = board.address_of(mdns.GROUP, mdns.PORT)
+        await mdns.run(responder, self.wifi, board.multicast, group, self.clock)
 
     async def _set_up(self):
         from .portal import Portal

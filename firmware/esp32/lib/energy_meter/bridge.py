@@ -8,8 +8,8 @@ from .desk import Desk, Refused
 from .lines import floats, number
 from .meter import CALIBRATION, RESOLUTION, Meter
 
-AWAY_MS = 60_000
-"""A host that has acknowledged nothing for so long is away."""
+AWAY_MS = 150_000
+"""A host that has said nothing for so long is away; over every way it says something about once a minute."""
 IDENTIFY_MS = 10_000
 _TROUBLE_EVERY_MS = 60_000
 _CAPABILITIES = '["buffer","config","update","time"]'
@@ -36,6 +36,7 @@ class Bridge:
         self.set_rtc = None
         self.restart = restart
         self._troubles = {}
+        self._heard_ms = None
         self.desk = Desk(
             clock, {"command": self._command, "config": self._config, "update": self._update}
         )
@@ -159,6 +160,10 @@ class Bridge:
 
     # What the host says.
 
+    def heard(self):
+        """A host has said something."""
+        self._heard_ms = self.clock.ms()
+
     def acked(self):
         """A host has taken something: this firmware works."""
         if self.updater:
@@ -172,17 +177,16 @@ class Bridge:
 
     @property
     def host_is_here(self):
-        """Whether somebody has acknowledged something lately."""
-        acked = self.outbox.acked_at
-        return acked is not None and self.clock.ms() - acked < AWAY_MS
+        """Whether a host has been heard lately."""
+        return self._heard_ms is not None and self.clock.ms() - self._heard_ms < AWAY_MS
 
     def tick(self):
         """What is to be done about once a second."""
-        self.outbox.tick()
+        self.outbox.tick(self.host_is_here)
         now = self.clock.ms()
         if self.totals.due(now):
             self.totals.save(now)
-        heard = self.outbox.acked_at or 0
+        heard = self._heard_ms or 0
         for relay in self.relays:
             relay.tick(heard)
 

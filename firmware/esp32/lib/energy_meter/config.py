@@ -67,7 +67,7 @@ _GROUPS = {
     ),
     "led": (("pin", _PIN, 2, None), ("active", _CHOICE, 1, (0, 1))),
     "buffer": (
-        ("ram", _WHOLE, 8, (4, 48)),
+        ("ram", _WHOLE, 24, (4, 64)),
         ("flash", _WHOLE, 512, (0, 1536)),
         ("thin", _NUMBER, 10, (0, 3600)),
     ),
@@ -159,7 +159,7 @@ def load(file=FILE, default=None):
 def save(settings, file=FILE):
     """Write the settings; a power cut leaves either the old ones or these. Raises OSError."""
     with open(file + ".new", "w") as opened:
-        json.dump(settings, opened)
+        opened.write(json.dumps(settings))
     os.rename(file + ".new", file)
 
 

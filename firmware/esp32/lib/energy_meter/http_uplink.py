@@ -63,6 +63,8 @@ class HttpUplink:
                     )
                     continue
                 self.failures = 0
+                session.succeeded()
+                self._bridge.heard()
                 more = self._bridge.outbox.end - session.position > 16
                 await asyncio.sleep_ms(_PAUSE_MS if more or session.has_urgent else self._every_ms)
         finally:

@@ -97,7 +97,9 @@ class MqttUplink:
                     group.append(line)
             if group:
                 await self._publish(connection, reader, "up", b"\n".join(group), False)
-            elif not lines:
+            if lines:
+                self.session.succeeded()
+            else:
                 await self._waker.sleep(1000)
             if reader.done():
                 raise OSError("the broker closed the connection")

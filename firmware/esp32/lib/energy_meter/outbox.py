@@ -6,8 +6,10 @@ the position of what it sends next, so that several of them can be served from o
 
 from . import records
 
-SPILL_AFTER = 60_000
-"""Milliseconds after which what nobody has taken goes to flash: a power cut loses what is younger."""
+SPILL_AFTER_MS = 60_000
+"""What nobody has taken for so long goes to flash, while no host is here: a power cut loses what is younger."""
+SPILL_AFTER_HERE_MS = 180_000
+"""The same while a host is here: it has it, and says so when it has written it down itself, about once a minute."""
 
 
 class Outbox:
@@ -25,8 +27,6 @@ class Outbox:
         self._oldest_ms = 0
         self.dropped = 0
         self.errors = 0
-        self.acked_at = None
-        """When a host last took something, ms; None: never since the start."""
         self._listeners = []
 
     @property
@@ -75,7 +75,6 @@ class Outbox:
         """Forget everything up to a message that a host has taken."""
         if (boot, seq) > (self.boot, self.seq):
             return  # Nobody can have taken what was never said.
-        self.acked_at = self._clock.ms()
         self._forget(self._after((boot, seq)))
 
     def find(self, boot, seq):
@@ -83,9 +82,10 @@ class Outbox:
         position = max(self.first, self._after((boot, seq - 1)))
         return position if position < self.end else None
 
-    def tick(self):
+    def tick(self, host_is_here):
         """Save what has been waiting for long; call about once a second."""
-        if len(self._ram) and self._clock.ms() - self._oldest_ms >= SPILL_AFTER:
+        patience = SPILL_AFTER_HERE_MS if host_is_here else SPILL_AFTER_MS
+        if len(self._ram) and self._clock.ms() - self._oldest_ms >= patience:
             self.save()
 
     def save(self):

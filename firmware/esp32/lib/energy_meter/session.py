@@ -6,7 +6,7 @@ from .lines import number
 _URGENT = 24
 """Answers, log lines and hellos that wait for one uplink."""
 _RESENDS = 8
-_REWIND_AFTER = 60_000
+_REWIND_AFTER = 300_000
 """Milliseconds without an acknowledgement after which the unacknowledged is said again, to a host that does acknowledge."""
 
 
@@ -28,6 +28,8 @@ class Session:
         self._resends = []
         self.position = outbox.end
         """Of what is said next."""
+        self.through = outbox.first
+        """Everything before this position has got to the other end of the wire."""
         self._taken = None
         self._acked_ms = None
         self.connected = False
@@ -90,6 +92,10 @@ class Session:
             lines.append(line)
         return lines
 
+    def succeeded(self):
+        """What was taken last has got through."""
+        self.through = self.position
+
     def failed(self):
         """What was taken last did not get through."""
         if self._taken:
@@ -98,6 +104,7 @@ class Session:
 
     def receive(self, message):
         """Do what a message of the host asks."""
+        self._bridge.heard()
         kind = message.get("type")
         if kind == "hello?":
             self.say_hello()

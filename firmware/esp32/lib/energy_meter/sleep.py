@@ -54,12 +54,20 @@ class RtcTotals:
         """Nothing is left to do."""
 
 
+def _all_said(session, outbox):
+    return session.connected and session.through >= outbox.end and not session.has_urgent
+
+
 async def doze(bridge, settings, go):
-    """Stay awake until everything is acknowledged and each board has been heard, or as long as allowed; then `go()`."""
+    """Stay awake until each board has been heard and all of it was said, or as long as allowed; then `go()`."""
     began = bridge.clock.ms()
     while bridge.clock.ms() - began < settings["awake"] * 1000:
         heard = all(node.heard_ms is not None for node in bridge.nodes)
-        if heard and bridge.meters and not bridge.outbox.buffered:
+        if (
+            heard
+            and bridge.meters
+            and any(_all_said(one, bridge.outbox) for one in bridge.sessions)
+        ):
             break
         await asyncio.sleep_ms(100)
     go()

@@ -98,5 +98,5 @@ class NVS:
             everything = {}
         everything[self._namespace] = found
         with open(_FILE + ".new", "w") as file:
-            json.dump(everything, file)
+            file.write(json.dumps(everything))
         os.rename(_FILE + ".new", _FILE)

@@ -1,11 +1,12 @@
 """Stands for those parts of the ESP32 port's `machine` module that the unix port lacks.
 
-`UART(n)` is the tty that the environment variable `UARTn` names (a pty), in raw mode; without one it is a pair of buffers
-in memory, `UART.ports[n].incoming` and `.sent`. `Pin` is a level that can be read back; `RTC` keeps its memory in the file
+`UART(n)` is the tty that the environment variable `UARTn` names (a pty), in raw mode; without one it is a pipe that
+`UART.ports[n].feed` writes to, and what the firmware sends is in `.sent`. `Pin` is a level that can be read back; `RTC` keeps its memory in the file
 `rtc.bin`; `WDT` counts how often it was fed; `I2C` collects what is written; `reset` and `deepsleep` end the process with
 exit status 75 and 76. Not modelled: baud rates, parity, FIFO sizes, electrical anything, and time.
 """
 
+from array import array
 import io
 import os
 import select
@@ -13,11 +14,22 @@ import sys
 import termios
 import time
 
+import ffi
+
 _POLL, _FILENO = 3, 10  # MP_STREAM_POLL and MP_STREAM_GET_FILENO of py/stream.h.
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 EXIT_RESET, EXIT_SLEEP = 75, 76
 cause = PWRON_RESET
+
+
+def _pipe():
+    """Both ends of a pipe, to be read and written without buffers and without waiting."""
+    ends = array("i", (0, 0))
+    libc = ffi.open("libc.so.6")
+    libc.func("i", "pipe", "p")(ends)
+    libc.func("i", "fcntl", "iii")(ends[0], 4, 2048)  # F_SETFL, O_NONBLOCK
+    return open(ends[0], "rb", 0), open(ends[1], "wb", 0)
 
 
 class UART(io.IOBase):
@@ -28,37 +40,45 @@ class UART(io.IOBase):
     def __init__(self, number, baudrate=115200, **settings):
         """Open it."""
         self.settings = dict(settings, baudrate=baudrate)
-        self.incoming = bytearray()
         self.sent = bytearray()
-        self._file = None
+        self._held = b""
+        self._far = None
+        older = UART.ports.get(number)
         UART.ports[number] = self
         path = os.getenv("UART%d" % number)
         if path:
             self._file = open(path, "r+b", 0)
             termios.setraw(self._file.fileno())
             attributes = termios.tcgetattr(self._file.fileno())
-            attributes[6][termios.VMIN if hasattr(termios, "VMIN") else 6] = 0
-            attributes[6][termios.VTIME if hasattr(termios, "VTIME") else 5] = 0
+            attributes[6][6] = attributes[6][5] = 0  # VMIN and VTIME: read what there is.
             termios.tcsetattr(self._file.fileno(), termios.TCSANOW, attributes)
-            self._poll = select.poll()
-            self._poll.register(self._file, select.POLLIN)
+        elif older:
+            self._file, self._far = older._file, older._far
+        else:
+            self._file, self._far = _pipe()
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLIN)
+
+    def feed(self, data):
+        """Let bytes arrive on a port without a tty."""
+        self._far.write(data)
 
     def _fill(self):
-        if self._file and self._poll.poll(0):
-            self.incoming += self._file.read(512) or b""
+        if self._poll.poll(0):
+            self._held += self._file.read(4096) or b""
 
     def any(self):
         """Bytes that have arrived."""
         self._fill()
-        return len(self.incoming)
+        return len(self._held)
 
     def read(self, size=-1):
         """What has arrived, or None."""
         self._fill()
-        if not self.incoming:
+        if not self._held:
             return None
-        size = len(self.incoming) if size is None or size < 0 else size
-        data, self.incoming = bytes(self.incoming[:size]), self.incoming[size:]
+        size = len(self._held) if size is None or size < 0 else size
+        data, self._held = self._held[:size], self._held[size:]
         return data
 
     def readinto(self, buffer, size=None):
@@ -71,7 +91,7 @@ class UART(io.IOBase):
 
     def write(self, data):
         """Send."""
-        if self._file:
+        if self._far is None:
             return self._file.write(data)
         self.sent += data
         return len(data)
@@ -80,19 +100,20 @@ class UART(io.IOBase):
         """Everything has gone out already."""
 
     def deinit(self):
-        """Close it."""
-        if self._file:
+        """Close it; a pipe stays for the next one that opens the port."""
+        if self._far is None:
             self._file.close()
-            self._file = None
 
     def ioctl(self, request, argument):
         """What asyncio asks a stream."""
-        if request == _FILENO and self._file:
+        if request == _FILENO and not self._held:
             return self._file.fileno()
         if request == _POLL:
             ready = select.POLLIN if self.any() else 0
             return argument & (select.POLLOUT | ready)
-        return 0
+        return (
+            -22 if request == _FILENO else 0
+        )  # EINVAL: something is held, no descriptor tells that.
 
 
 class Pin:

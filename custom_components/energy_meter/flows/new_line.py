@@ -6,6 +6,7 @@ from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
 
 from .base import Result
 from .configured import async_take_over
+from .draft import MeterDraft
 from .known import KnownSteps
 from .link import LinkSteps
 from .search import SearchSteps
@@ -45,7 +46,8 @@ class NewLineSteps(LinkSteps, SearchSteps, KnownSteps, SummarySteps, ConfigFlow)
     @override
     async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:
         """Take the meters over that were moved here."""
-        moves = [(draft.moved, draft.subentry()) for draft in self.drafts if draft.moved]
+        drafts: list[MeterDraft] = getattr(self, "drafts", [])  # Load shedding has no meters.
+        moves = [(draft.moved, draft.subentry()) for draft in drafts if draft.moved]
         if moves:
             await async_take_over(self.hass, result["result"], moves)
         return result

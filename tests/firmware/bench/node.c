@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum { EECR = 0x3F, EEARL = 0x41, EEARH = 0x42, EEPE = 0x02, EEMPE = 0x04, RAM_START = 0x100 };
+enum { TWINT = 0x80, TWSTO = 0x10 };
 enum { EEPROM_WRITE_US = 3400, PTY_EVERY_US = 1000 };
 
 static elf_firmware_t *firmware_of_all;
@@ -114,10 +115,13 @@ static void on_eecr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *para
 
 static void on_twcr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
 {
-    if (value & 0x80) {
-        ((struct node *)param)->twi_released = true;
-        avr->data[address] &= ~0x80;
+    struct node *n = param;
+    if (value & TWINT) {
+        n->twi_released = true;
+        avr->data[address] &= ~TWINT;
     }
+    if (value & TWSTO) /* simavr takes that for a master's, and would go on as one */
+        n->twi->state = TWI_COND_SLAVE;
 }
 
 /* simavr's own sleeps for real. */

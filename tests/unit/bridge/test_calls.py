@@ -269,6 +269,45 @@ def test_a_refused_step_aborts() -> None:
     assert json.loads(json.dumps(heard[0]))[-1]["step"] == "abort"
 
 
+def test_an_abort_that_is_refused_too_hides_nothing() -> None:
+    async def install() -> None:
+        ends = Ends()
+        await ends.settle()
+        ends.bridge._update = lambda message: (  # type: ignore[method-assign]
+            {"ok": message["step"] == "begin", "error": f"{message['step']}"}
+        )
+        await ends.session.update("1.1.0", FILES, lambda share: None)
+
+    err = failure(install())
+    assert (err.key, err.placeholders["text"]) == ("bridge_refused", "data")
+
+
+def test_firmware_that_is_there_already_is_only_started() -> None:
+    async def install() -> Any:
+        ends = Ends()
+        await ends.settle()
+        ends.bridge.files = dict(FILES)
+        progress: list[float] = []
+        await ends.session.update("1.1.0", FILES, progress.append)
+        return ends.session.hello, progress, ends.bridge.heard
+
+    hello, progress, heard = run_virtual(install())
+    assert hello.firmware == "1.1.0"
+    assert progress == [0.0]
+    assert "data" not in {message.get("step") for message in heard}
+
+
+def test_a_link_lost_between_two_pieces_ends_it_at_once() -> None:
+    async def install() -> None:
+        ends = Ends()
+        await ends.settle()
+        await ends.session.update(
+            "1.1.0", FILES, lambda share: ends.session.disconnected() if share > 0.3 else None
+        )
+
+    assert failure(install()).key == "bridge_away"
+
+
 def test_a_bridge_that_does_not_come_back_is_not_waited_for_without_end() -> None:
     async def install() -> None:
         ends = Ends()

@@ -1,5 +1,6 @@
 """Lines out of a stream, with bounded memory."""
 
+import asyncio
 from collections.abc import Iterable
 import itertools
 
@@ -7,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 import pytest
 
 from custom_components.energy_meter.sources.bridge.lines import LineSplitter
+from custom_components.energy_meter.sources.bridge.link import Throttle
 
 
 def split(pieces: Iterable[bytes], limit: int = 20) -> list[bytes | None]:
@@ -67,3 +69,21 @@ def test_half_a_line_can_be_forgotten() -> None:
     assert splitter.feed(b'{"Volt') == []
     splitter.clear()
     assert splitter.feed(b"{}\n") == [b"{}"]
+
+
+def test_a_sender_that_is_faster_than_any_board_has_to_wait() -> None:
+    now, slept = [0.0], 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+        now[0] += seconds
+
+    async def send() -> None:
+        throttle = Throttle(lambda: now[0], sleep)
+        for _ in range(2048):
+            await throttle.passed(4096)
+
+    asyncio.run(send())
+    # 8 MiB, of which 2 at once and 256 KiB a second.
+    assert slept == pytest.approx(24, abs=0.1)

@@ -208,10 +208,28 @@ def test_counting_anew_is_noticed_over_a_restart_of_home_assistant() -> None:
     assert taker.take(1, 2) == [1, 2]
 
 
+def test_a_clock_put_right_while_home_assistant_restarts_makes_no_repetition_new() -> None:
+    taker = Taker([[17, 4000, 1.8e9]])
+    taker.now += 7200
+    assert taker.take(3990, 3991, 4000, 4001) == [4001]
+    anew = Taker([[17, 4000, 1.8e9]])
+    anew.now += 7200
+    assert anew.take(2000, 2001) == [2000, 2001]
+
+
 def test_a_board_that_never_repeats_has_started_anew_when_its_numbers_fall() -> None:
     taker = Taker(resendable=False)
     assert taker.take(*range(1, 100), 1, 2) == [*range(1, 100), 1, 2]
     assert taker.take(*range(3, 200), 60) == [*range(3, 200), 60]
+
+
+def test_what_waits_for_a_gap_is_used_before_a_bridge_counts_anew() -> None:
+    taker = Taker()
+    taker.take(*range(1, 100))
+    assert taker.take(105) == []
+    taker.now += 3600
+    assert taker.take(1) == [105, 1]
+    assert taker.tracker.lost == 5
 
 
 def test_acknowledged_is_what_is_settled() -> None:

@@ -16,6 +16,7 @@ from custom_components.energy_meter.sources.bridge import (
     BridgeSession,
     BridgeSource,
     SerialLink,
+    serial_link,
     serial_probe,
 )
 from tests.support.bridge import SimulatedBridge, SimulatedMeter, relay
@@ -143,6 +144,17 @@ async def test_a_raw_socket_will_do_and_may_go_away(bridge: SimulatedBridge) -> 
         bridge.measure("oven", {"voltage": 2})
         await until(lambda: listener.values("voltage") == [1, 2])
         assert listener.links == [True, False, True]
+
+
+async def test_a_connection_over_the_network_that_is_dead_without_a_sign_is_made_anew(
+    bridge: SimulatedBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_link, "_SILENCE", 0.3)
+    monkeypatch.setattr(serial_link, "_INTERVALS_OF_SILENCE", 0)
+    port = await bridge.listen()
+    async with running(f"socket://127.0.0.1:{port}") as (_, listener):
+        await until(lambda: listener.links[:3] == [True, False, True])
+    assert bridge.connections >= 2
 
 
 async def test_a_flood_does_not_hold_up_the_loop(bridge: SimulatedBridge) -> None:

@@ -203,6 +203,20 @@ def test_another_version_is_refused_and_told(version: int) -> None:
     assert talk.listener.hellos == []
 
 
+def test_a_bridge_that_greets_is_asked_only_if_it_does_not() -> None:
+    talk = Talk()
+    talk.session.connected(greets=True)
+    assert talk.session.is_connected
+    talk.line({"type": "reading", "boot": 1, "seq": 1, "meter": "oven", "values": OVEN})
+    talk.wait(1)
+    assert talk.asked("hello?") == []
+    talk.wait(1)
+    assert len(talk.asked("hello?")) == 1
+    talk.line(talk.bridge.hello())
+    talk.wait(60)
+    assert len(talk.asked("hello?")) == 1
+
+
 def test_another_bridge_at_this_place_is_not_taken() -> None:
     talk = Talk(expected="theotherone")
     talk.up()
@@ -220,6 +234,14 @@ def test_the_full_form_waits_for_the_hello() -> None:
     assert talk.listener.readings == []
     talk.line(talk.bridge.hello())
     assert talk.listener.values("voltage") == [227.5]
+
+
+def test_what_waits_for_a_hello_is_bounded() -> None:
+    talk = Talk()
+    talk.session.connected()
+    for seq in range(1, 600):
+        talk.line({"type": "reading", "seq": seq, "meter": "oven", "values": {"voltage": seq}})
+    assert talk.listener.values("voltage") == list(range(1, 600))
 
 
 def test_a_board_that_never_says_hello_is_taken_as_it_is() -> None:
@@ -331,6 +353,36 @@ def test_counters_of_unknown_time_come_before_the_dated_readings_that_follow() -
     assert talk.listener.values("voltage") == []
     times = [reading.monotonic for _, reading, _, _ in talk.listener.readings]
     assert times == pytest.approx([talk.clock.monotonic - ago for ago in (3600, 3600, 0)], abs=1e-3)
+
+
+def test_values_of_unknown_time_that_are_no_counters_are_not_used() -> None:
+    talk = Talk().up()
+    talk.bridge.measure("oven", OVEN, ago=None)
+    talk.wait(10)
+    assert talk.listener.readings == []
+
+
+def test_what_comes_too_late_is_not_put_before_what_was_used() -> None:
+    bridge = SimulatedBridge(meters=[SimulatedMeter()], capabilities=[])
+    talk = Talk(bridge).up()
+    reading = {"type": "reading", "boot": 1, "meter": "oven"}
+    talk.line(reading | {"seq": 1, "values": {"voltage": 1}, "age": 3000})
+    talk.line(reading | {"seq": 3, "values": {"voltage": 3}, "age": 1000})
+    talk.line(reading | {"seq": 2, "values": {"voltage": 2}, "age": 2000})
+    talk.line(reading | {"seq": 4, "values": {"voltage": 4}, "age": 0})
+    assert talk.listener.values("voltage") == [1, 3, 4]
+    assert talk.session.counters.reordered == 1
+
+
+def test_flags_without_values_are_told_of_a_known_meter_only() -> None:
+    talk = Talk().up()
+    talk.bridge.measure("oven", {}, flags=["stuck"])
+    talk.bridge.measure("pump", {}, flags=["stuck"])
+    assert [(meter, flags) for meter, _, flags, _ in talk.listener.readings] == [
+        ("oven", frozenset({"stuck"}))
+    ]
+    assert talk.session.hello is not None
+    assert [meter.id for meter in talk.session.hello.meters] == ["oven"]
 
 
 def test_times_never_go_back_for_a_meter() -> None:

@@ -22,6 +22,8 @@ JUMP: Final = 256
 """A number so far ahead is believed when the next message agrees: a damaged digit must not skip thousands."""
 _FALL: Final = 64
 """From a bridge that never repeats, a number so far back means that it began anew."""
+_FAR: Final = 1024
+"""More than a bridge has sent between two acknowledgements."""
 _RENEWED: Final = 300.0
 """Seconds that an old number's time must be ahead of the last to mean that the bridge counts anew in the same boot."""
 _MAX_RANGES: Final = 32
@@ -266,7 +268,10 @@ class SequenceTracker[T]:
             return False
         if start.last_monotonic is not None:
             return when.monotonic > start.last_monotonic + _RENEWED
-        return start.last_unix is not None and when.unix > start.last_unix + _RENEWED
+        # Over a restart of Home Assistant only the wall clock is left, which may have been put right meanwhile: what
+        # lies a little before the last is rather a repetition.
+        far = number <= JUMP or start.next - number > _FAR
+        return far and start.last_unix is not None and when.unix > start.last_unix + _RENEWED
 
     def _count_anew(
         self, start: _Start[T], number: int, item: T, when: Instant | None, now: float

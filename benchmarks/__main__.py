@@ -31,7 +31,11 @@ def main() -> int:
     bench = Bench(quick=arguments.quick, say=say)
     names = arguments.scenarios or list(SCENARIOS)
     # Scenarios mostly wait for a line; only those that measure the processor have to have it for themselves.
-    together = [name for name in names if arguments.quick and name not in {"load", "bridge_lines"}]
+    together = [
+        name
+        for name in names
+        if arguments.quick and name not in {"load", "bridge_lines", "load_shedding"}
+    ]
     with ThreadPoolExecutor(max_workers=max(1, len(together))) as pool:
         done = dict(
             zip(

@@ -17,6 +17,7 @@ from .far_end import FarEnd, Heard, LineReport, Trouble, wait_until
 from .integration_client import integration_client
 from .least import request_time
 from .line_client import line_client
+from .load_shedding import LIMITS, LOADS, REACTIONS, run_load_shedding
 from .near_end import ClientFactory, NearEnd, Published
 from .report import Row
 from .setting import SDM120, SDM630, Model, Setting, forty
@@ -544,6 +545,29 @@ def bridge_lines(bench: Bench) -> Iterator[Row]:
             )
 
 
+def load_shedding(bench: Bench) -> Iterator[Row]:
+    """From a reading over the limit to the call that switches a load off, and what watching costs."""
+    scenario = f"load shedding, {LOADS} loads, {LIMITS} limits read once a second"
+    bench.say(scenario)
+    seconds = 25.0 if bench.quick else 120.0
+    watched = run_load_shedding(shedding=True, seconds=seconds)
+    alone = run_load_shedding(shedding=False, seconds=seconds / 4)
+    reactions = sorted(1_000 * reaction for reaction in watched.notes[REACTIONS])
+    cost = watched.cpu / seconds - alone.cpu / (seconds / 4)
+    for figure, value, target in (
+        ("ms from reading to switch call, median", statistics.median(reactions), 20.0),
+        (
+            "ms from reading to switch call, 99 of 100",
+            reactions[round(0.99 * (len(reactions) - 1))],
+            100.0,
+        ),
+        ("reactions measured", float(len(reactions)), None),
+        ("% of one processor beyond what the sensors cost", 100 * cost, 5.0),
+        ("ms of the longest step of the event loop", 1_000 * watched.longest, 20.0),
+    ):
+        yield Row(scenario=scenario, client=OURS, figure=figure, value=value, target=target)
+
+
 def _megabytes(published: Published) -> float:
     return (published.memory - published.memory_before) / 1e6
 
@@ -557,4 +581,5 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "adapter_gone": adapter_gone,
     "load": load,
     "bridge_lines": bridge_lines,
+    "load_shedding": load_shedding,
 }

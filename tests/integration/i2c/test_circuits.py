@@ -1,5 +1,8 @@
 """Circuits of a panel: named in one table, added up, taken off their main meter, looked at as waveforms."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from homeassistant.components.image import async_get_image
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
@@ -25,6 +28,17 @@ async def fill_in(hass: HomeAssistant, panel: Panel, table: str) -> None:
     await hass.async_block_till_done()
 
 
+def suggested(result: Mapping[str, Any]) -> str:
+    """What the table's field is filled with."""
+    marker = next(iter(result["data_schema"].schema))
+    return str(marker.description["suggested_value"])
+
+
+def placeholder(result: Mapping[str, Any], name: str) -> str:
+    """What stands in a form's text."""
+    return str(result["description_placeholders"][name])
+
+
 def figure(hass: HomeAssistant, panel: Panel, key: str) -> str:
     """The state of a virtual meter's sensor."""
     unique_id = f"{panel.entry.entry_id}_{key}"
@@ -37,10 +51,7 @@ async def test_a_table_names_and_rates_circuits_after_a_preview(hass: HomeAssist
     async with running(hass, 5) as panel:
         manager = hass.config_entries.options
         result = await manager.async_init(panel.entry.entry_id)
-        table = result["data_schema"]({"table": "x"})
-        assert table
-        marker = next(iter(result["data_schema"].schema))
-        offered = marker.description["suggested_value"]
+        offered = suggested(result)
         assert offered.startswith("id;address;name;rating;phase;role;inside\n")
         assert offered.count("\n") == 6
 
@@ -48,17 +59,14 @@ async def test_a_table_names_and_rates_circuits_after_a_preview(hass: HomeAssist
             result["flow_id"], {"table": "id;name\nnobody;Oven\n0x09;Oven\n"}
         )
         assert result["errors"] == {"base": "table_problems"}
-        assert (
-            "Line 2: There is no circuit nobody" in result["description_placeholders"]["problems"]
-        )
-        marker = next(iter(result["data_schema"].schema))
-        assert "nobody;Oven" in marker.description["suggested_value"]  # Nothing is lost.
+        assert "Line 2: There is no circuit nobody" in placeholder(result, "problems")
+        assert "nobody;Oven" in suggested(result)  # Nothing is lost.
 
         result = await manager.async_configure(
             result["flow_id"], {"table": "address;name;rating\n0x0B;Kitchen;13 A\n"}
         )
         assert result["step_id"] == "preview"
-        assert "**Kitchen**, 13 A" in result["description_placeholders"]["changes"]
+        assert "**Kitchen**, 13 A" in placeholder(result, "changes")
         assert (
             panel.subentry(panel.monitors[3]).title == "Circuit 0x0B"
         )  # Not before it is confirmed.
@@ -115,8 +123,9 @@ async def test_totals_follow_the_phases_and_everything_else_the_main_meter(
 async def test_the_energy_of_a_total_goes_on_after_a_restart(hass: HomeAssistant) -> None:
     entry = panel_entry()
     async with running(hass, 3, entry) as panel:
-        for monitor in panel.monitors:
-            await until(lambda each=monitor: shown(hass, each, "energy_import") not in GONE)
+        await until(
+            lambda: all(shown(hass, each, "energy_import") not in GONE for each in panel.monitors)
+        )
         await until(lambda: figure(hass, panel, "total_energy") not in GONE)
         panel.monitors[0].lost -= 5.0  # Five kilowatt-hours flow at once.
         await until(lambda: float(figure(hass, panel, "total_energy")) > 4.9, 20)
@@ -145,6 +154,7 @@ async def test_a_waveform_is_answered_and_shown(hass: HomeAssistant) -> None:
         assert isinstance(voltage, dict)
         assert voltage["crest_factor"] == pytest.approx(1.414, abs=0.02)
         assert voltage["rms"] == pytest.approx(230, abs=6)
+        assert isinstance(voltage["samples"], list)
         assert len(voltage["samples"]) == pytest.approx(40, abs=1)
         image = entity_id(hass, "image", f"{identity_of(kitchen)}_waveform")
         state = hass.states.get(image)

@@ -198,6 +198,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             self._apply_handle.cancel()
         self._started = False
         await self.source.stop()
+        self.alarms.async_stop()
         for meter in self.meters.values():
             self.store.async_detach(meter.identity)
         self.store.async_detach(self.entry.entry_id)
@@ -226,6 +227,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     def _note_removed(self, meter_ids: Iterable[str]) -> None:
         for meter_id in meter_ids:
             self.record.shapes.pop(meter_id, None)
+            self._early.pop(meter_id, None)
         self._set_removed(self.removed.union(meter_ids))
 
     def _set_removed(self, removed: frozenset[str]) -> None:
@@ -286,9 +288,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             if meter is None:
                 for subentry in self.entry.get_subentries_of_type(SUBENTRY_BRIDGE_METER):
                     if subentry.data[CONF_METER] == meter_id:
-                        await self._async_add(
-                            subentry
-                        )  # Set up before it was known what it measures.
+                        # Set up before it was known what it measures.
+                        await self._async_add(subentry)
                 return
             if meter.shape == shape:
                 return

@@ -12,6 +12,7 @@ from homeassistant.components.recorder.statistics import (
     compile_missing_statistics,
 )
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.recorder import get_instance, session_scope
 from homeassistant.setup import async_setup_component
 import pytest
@@ -287,3 +288,45 @@ def test_the_sum_of_an_hour_follows_from_its_total_alone() -> None:
 
 def test_hours_before_the_first_row_take_the_constant_of_that() -> None:
     assert put_right({0: 5.0}, [Row(3600, 8.0, 0.0)]) == {0: Row(0, 5.0, -3.0)}
+
+
+async def test_without_a_recorder_nothing_is_kept_for_it(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    bridge = workshop(meters=[meter("power")], interval=60.0)
+    story = Story(freezer, bridge)
+    async with running(hass, bridge) as (runtime, link):
+        story.measure()
+        link.unplug()
+        await story.go_on(BEGIN + timedelta(hours=2))
+        link.plug()
+        await hass.async_block_till_done()
+        (backfill,) = runtime._backfills.values()
+        assert backfill.missed.hours
+        await pass_time(hass, freezer, 31)
+        assert not backfill.missed.hours
+
+
+@pytest.mark.usefixtures("recorder_mock")
+async def test_an_entity_that_nobody_records_is_given_up(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    bridge = workshop(meters=[meter("power", "energy_import")], interval=60.0)
+    story = Story(freezer, bridge)
+    async with running(hass, bridge) as (runtime, link):
+        registry = er.async_get(hass)
+        registry.async_update_entity(
+            entity_id(hass, "energy_import", OVEN), disabled_by=er.RegistryEntryDisabler.USER
+        )
+        for _ in range(2):
+            story.measure()
+        link.unplug()
+        await story.go_on(BEGIN + timedelta(hours=2))
+        link.plug()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        (backfill,) = runtime._backfills.values()
+        await story.settle(hass)
+        assert "energy_import" in backfill.missed.hours
+        await pass_time(hass, freezer, 6 * 3600)
+        await story.settle(hass)
+        assert "energy_import" not in backfill.missed.hours

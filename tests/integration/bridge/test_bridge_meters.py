@@ -7,6 +7,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+import pytest
 
 from custom_components.energy_meter import async_remove_config_entry_device
 from custom_components.energy_meter.const import DOMAIN, SUBENTRY_BRIDGE_METER
@@ -338,3 +339,61 @@ async def test_readings_that_come_before_the_meter_is_set_up_are_not_lost(
         bridge.measure("oven", {"power": 36_000.0})
         await hass.async_block_till_done()
         assert state(hass, "energy_import", OVEN).state == "1.0"
+
+
+async def test_another_pace_changes_the_gaps_that_are_counted_over_and_no_entity(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.tick(0)
+    bridge = workshop(meters=[oven(quantities=("power",))], interval=1.0)
+    async with running(hass, bridge) as (runtime, _link):
+        meter = meter_of(runtime)
+        bridge.interval = 300.0
+        bridge.say_hello()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert meter_of(runtime) is meter
+        bridge.measure("oven", {"power": 6000.0}, ago=600)
+        bridge.measure("oven", {"power": 6000.0})
+        await hass.async_block_till_done()
+        assert state(hass, "energy_import", OVEN).state == "1.0"
+        await pass_time(hass, freezer, 600)
+        assert state(hass, "power", OVEN).state == "6000.0"
+
+
+async def test_a_meter_that_is_missing_from_a_later_hello_is_gone(hass: HomeAssistant) -> None:
+    bridge = workshop(meters=[oven(), SimulatedMeter(id="pump", quantities=("power",))])
+    async with running(hass, bridge):
+        bridge.measure("oven", SHOWN)
+        del bridge.meters["oven"]
+        bridge.say_hello()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert state(hass, "power", OVEN).state == STATE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "kept", [{}, {"measured": 3}, {"measured": ["power"], "phases": 1, "controls": [{}]}]
+)
+async def test_a_stored_shape_that_cannot_be_read_is_said_again_by_the_bridge(
+    hass: HomeAssistant, kept: dict[str, object]
+) -> None:
+    bridge = workshop(meters=[oven()])
+    entry = bridge_entry()
+    async with running(hass, bridge, entry) as (_runtime, link):
+        await hass.config_entries.async_unload(entry.entry_id)
+        record = hass.data[DATA_STORE].bridge(entry.entry_id)
+        record.shapes = {"oven": kept}
+        record.memory = {}
+        runtime = await set_up(hass, entry, link)
+        assert meter_of(runtime).shape.measured == ("voltage", "current", "power", "energy_import")
+
+
+async def test_what_a_bridge_logs_is_in_the_log(
+    hass: HomeAssistant, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge = workshop(meters=[oven()])
+    async with running(hass, bridge):
+        bridge.log("UART 1: no line for 30 s", "warning")
+        bridge.event("brown_out", meter="oven", reason="supply")
+        await hass.async_block_till_done()
+        assert "Workshop says: UART 1: no line for 30 s" in caplog.text
+        assert "Workshop: brown_out at oven (supply)" in caplog.text

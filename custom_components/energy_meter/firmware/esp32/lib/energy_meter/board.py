@@ -47,7 +47,7 @@ def reset_reason():
     """
     cause = machine.reset_cause()
     memory = machine.RTC().memory()
-    marked = memory[:4] == _MARK or memory[:4] == sleep.pack(0, 0, 0, 0, b"")[:4]
+    marked = memory[:4] in (_MARK, sleep.MAGIC)
     machine.RTC().memory(_MARK)
     if cause == machine.PWRON_RESET:
         return "brown_out" if marked else "power"
@@ -168,14 +168,19 @@ def udp(port):
     """A UDP socket on a port that never waits."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(socket.getaddrinfo("0.0.0.0", port)[0][-1])
+    sock.bind(address_of("0.0.0.0", port))
     sock.setblocking(False)
     return sock
+
+
+def address_of(host, port):
+    """What a UDP socket sends to."""
+    return socket.getaddrinfo(host, port)[0][-1]
 
 
 def multicast(group, port, address):
     """A UDP socket that hears a group."""
     sock = udp(port)
     joined = bytes(int(part) for part in (group + "." + address).split("."))
-    sock.setsockopt(0, getattr(socket, "IP_ADD_MEMBERSHIP", 1024), joined)
+    sock.setsockopt(0, socket.IP_ADD_MEMBERSHIP, joined)
     return sock

@@ -159,7 +159,7 @@ def load(file=FILE, default=None):
 def save(settings, file=FILE):
     """Write the settings; a power cut leaves either the old ones or these. Raises OSError."""
     with open(file + ".new", "w") as opened:
-        json.dump(settings, opened)
+        opened.write(json.dumps(settings))
     os.rename(file + ".new", file)
 
 

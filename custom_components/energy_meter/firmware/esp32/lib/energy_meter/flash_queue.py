@@ -31,6 +31,7 @@ class FlashQueue:
         self._limit = limit
         self._open = opener
         self._segments = []
+        self._newest = 0
         self._at = (None, 0, 0)
         """Where the last record was read: file, the next position, its offset."""
         _make(folder)
@@ -118,7 +119,10 @@ class FlashQueue:
         ):
             while self._segments and self.bytes_used + SEGMENT > self._limit:
                 self._drop_oldest()
-            segment = _Segment(segment.number + 1 if segment else 1, self.end)
+            self._newest += (
+                1  # No number twice in one start: `_at` would take one file for the other.
+            )
+            segment = _Segment(self._newest, self.end)
             self._segments.append(segment)
         return segment
 
@@ -151,6 +155,7 @@ class FlashQueue:
 
     def _scan(self, number):
         """Count what a file holds; a damaged end is cut off by beginning a new file after it."""
+        self._newest = max(self._newest, number)
         segment = _Segment(number, self.end)
         with self._open(self._path(number), "rb") as file:
             while True:

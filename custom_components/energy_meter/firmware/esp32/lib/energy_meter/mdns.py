@@ -83,8 +83,8 @@ class Responder:
         return head + b"".join(records)
 
 
-async def run(responder, wifi, open_socket, clock):
-    """Announce and answer while there is a network, for ever."""
+async def run(responder, wifi, open_socket, group, clock):
+    """Announce and answer while there is a network, for ever; `group`: the address to send to."""
     while True:
         address = wifi.address
         if address is None:
@@ -92,19 +92,19 @@ async def run(responder, wifi, open_socket, clock):
             continue
         sock = open_socket(GROUP, PORT, address)
         try:
-            await _serve(sock, responder, wifi, address, clock)
+            await _serve(sock, responder, wifi, address, group, clock)
         finally:
             sock.close()
 
 
-async def _serve(sock, responder, wifi, address, clock):
+async def _serve(sock, responder, wifi, address, group, clock):
     due = [clock.ms(), clock.ms() + 1000]
     while wifi.address == address:
         if due and clock.ms() >= due[0]:
             due.pop(0)
             if not due:
                 due.append(clock.ms() + _AGAIN_MS)
-            _send(sock, responder.announcement(address), (GROUP, PORT))
+            _send(sock, responder.announcement(address), group)
         for _ in range(4):  # A flood of questions must not keep the other parts waiting.
             try:
                 query, asker = sock.recvfrom(1024)
@@ -112,7 +112,7 @@ async def _serve(sock, responder, wifi, address, clock):
                 break
             found = responder.answer(query, address)
             if found:
-                _send(sock, found[0], asker if found[1] else (GROUP, PORT))
+                _send(sock, found[0], asker if found[1] else group)
         await asyncio.sleep_ms(100)
 
 

@@ -5,8 +5,8 @@ import asyncio
 from . import says
 from .lines import BadLine, message
 
-MAX_LINE = 4096
-"""Bytes of a line of the host: a piece of firmware is 1.5 KB, the settings may be 3 KB."""
+MAX_LINE = 8192
+"""Bytes of a line of the host, as the protocol allows: the list of files of an update has about 6 KB."""
 PING_MS = 15_000
 DEAD_MS = 45_000
 _ROOM = 1400

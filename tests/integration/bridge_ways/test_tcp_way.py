@@ -8,10 +8,14 @@ import socket
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_ZEROCONF, ConfigEntryState
+from homeassistant.const import EVENT_HOMEASSISTANT_STARTED, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
+from homeassistant.setup import async_setup_component
 import pytest
+from zeroconf import IPVersion, ServiceInfo
+from zeroconf.asyncio import AsyncZeroconf
 
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.sources.bridge import tcp_link
@@ -212,6 +216,43 @@ async def test_an_announced_bridge_asks_for_its_key_alone(hass: HomeAssistant) -
         entry = created(flow)
         assert (entry.unique_id, entry.data["port"]) == ("a4cf12d3e4f5", port)
         await shows(hass, "power", 570, "oven", "a4cf12d3e4f5")
+
+
+async def test_home_assistant_hears_what_a_bridge_announces_by_mdns(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loopback: dict[str, Any] = {"interfaces": ["127.0.0.1"], "ip_version": IPVersion.V4Only}
+    # The network adapters that the test environment has are made up; multicast stays on this machine.
+    monkeypatch.setattr("homeassistant.components.zeroconf._async_get_zc_args", lambda _: loopback)
+    async with listening() as (_board, port), unloaded(hass):
+        announcer = AsyncZeroconf(**loopback)
+        service = ServiceInfo(
+            "_energy-meter._tcp.local.",
+            "Workshop (d3e4f5)._energy-meter._tcp.local.",
+            addresses=[socket.inet_aton("127.0.0.1")],
+            port=port,
+            properties={"id": "a4cf12d3e4f5", "v": "1", "name": "Workshop"},
+            server="energy-meter-a4cf12d3e4f5.local.",
+        )
+        try:
+            assert await async_setup_component(hass, "zeroconf", {})
+            hass.bus.async_fire(EVENT_HOMEASSISTANT_STARTED)
+            await (await announcer.async_register_service(service))
+            flows = hass.config_entries.flow
+            await until(lambda: bool(flows.async_progress_by_handler(DOMAIN)), 20)
+            [waiting] = flows.async_progress_by_handler(DOMAIN)
+            flow = Flow(hass, flows, await flows.async_configure(waiting["flow_id"]))
+            assert flow.step == "bridge_pair"
+            assert flow.placeholders == {"name": "Workshop", "host": "127.0.0.1"}
+            await flow.fill(key=KEY)
+            await heard(flow)
+            await flow.fill(name="Workshop")
+            await shows(hass, "power", 570, "oven", "a4cf12d3e4f5")
+        finally:
+            # A bridge that takes its leave is no discovery any more, so not before.
+            await announcer.async_close()
+            hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+            await hass.async_block_till_done()
 
 
 async def test_an_announcement_of_a_bridge_that_moved_leads_its_entry_there(

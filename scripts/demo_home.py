@@ -57,10 +57,13 @@ energy_meter_demo:
   meters: {meters}
   bridge_port: {bridge_port}
   bridge_key: {bridge_key}
+  circuits: {circuits}
   days: {days}
   user: {user}
   password: {password}
 """
+CIRCUITS = 12
+"""Monitors on the simulated I²C bus, unless it is said otherwise."""
 ONBOARDED = {"done": ["user", "core_config", "analytics", "integration"]}
 """Home Assistant's note that nobody has to be welcomed."""
 SERVER = {
@@ -99,7 +102,13 @@ def free_port(wanted: int | None) -> int:
 
 
 def write_configuration(
-    directory: Path, port: int, *, days: int, meters: bool, bridge: tuple[int, str]
+    directory: Path,
+    port: int,
+    *,
+    days: int,
+    meters: bool,
+    bridge: tuple[int, str],
+    circuits: int = CIRCUITS,
 ) -> None:
     """Make a fresh configuration directory; what an earlier run left in it goes away.
 
@@ -120,6 +129,7 @@ def write_configuration(
             meters=str(meters).lower(),
             bridge_port=bridge[0],
             bridge_key=bridge[1],
+            circuits=circuits,
             user=USER,
             password=PASSWORD,
         )
@@ -213,7 +223,12 @@ async def run(arguments: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         bridge_port, bridge_key = bridge = await stack.enter_async_context(simulated_bridge())
         write_configuration(
-            directory, port, days=arguments.days, meters=not arguments.empty, bridge=bridge
+            directory,
+            port,
+            days=arguments.days,
+            meters=not arguments.empty,
+            bridge=bridge,
+            circuits=arguments.circuits,
         )
         print(f"Starting Home Assistant; its log is {directory / 'home-assistant.log'}", flush=True)
         serial_port = None
@@ -262,6 +277,14 @@ def main() -> int:
     parser.add_argument("--empty", action="store_true", help="start without any configured meter")
     parser.add_argument("--port", type=int, help="port of the user interface; 0 for any free one")
     parser.add_argument("--days", type=int, default=7, help="days of history (default: 7)")
+    parser.add_argument(
+        "--circuits",
+        type=int,
+        choices=range(101),
+        default=CIRCUITS,
+        metavar="N",
+        help=f"monitors on the simulated I²C bus, 0 to 100 (default: {CIRCUITS})",
+    )
     parser.add_argument("--directory", type=Path, help="where to keep its files (default: .demo)")
     try:
         asyncio.run(run(parser.parse_args()))

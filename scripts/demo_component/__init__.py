@@ -24,11 +24,17 @@ from homeassistant.helpers import area_registry as ar, entity_registry as er
 from homeassistant.helpers.typing import ConfigType
 
 from custom_components.energy_meter.const import (
+    BUS_SIMULATED,
     CONF_AREA,
+    CONF_BUS,
+    CONF_CIRCUITS,
     CONF_IDENTITY,
+    CONF_INSIDE,
     CONF_KEY,
     CONF_KIND,
     CONF_METER,
+    CONF_MULTIPLEXERS,
+    CONF_PHASE,
     CONF_RATED_CURRENT,
     CONF_ROLE,
     CONF_TRANSPORT,
@@ -44,12 +50,15 @@ from custom_components.energy_meter.const import (
     ROLE_SOLAR,
     SUBENTRY_BRIDGE_METER,
     TRANSPORT_SIMULATED,
+    WAY_I2C,
     WAY_TCP,
 )
 from custom_components.energy_meter.flows.draft import MeterDraft, identity_of
+from custom_components.energy_meter.i2c_runtime import hub_id
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
 from custom_components.energy_meter.sources.simulated.bridge import BRIDGE, HOST, METER
 from custom_components.energy_meter.sources.simulated.house import shared_house
+from custom_components.energy_meter.sources.simulated.panel import panel_circuits, panel_id
 from custom_components.energy_meter.sources.simulated.meter import METERS, SimulatedMeter, meter_of
 
 from .history import Shown, import_history
@@ -86,6 +95,8 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
             await _async_add_user(hass, options["user"], options["password"])
             if options["meters"]:
                 await _async_add_bridge(hass, options["bridge_port"], options["bridge_key"])
+                if options["circuits"]:
+                    await _async_add_panel(hass, options["circuits"])
                 await _async_furnish(hass, options["days"])
             outcome = "ready"
         finally:
@@ -155,6 +166,49 @@ async def _async_add_bridge(hass: HomeAssistant, port: int, key: str) -> None:
         CONF_KEY: key,
     }
     await _async_add_entry(hass, "Workshop bridge", data, [bench], unique_id=BRIDGE)
+
+
+async def _async_add_panel(hass: HomeAssistant, circuits: int) -> None:
+    """Set up the panel of single-circuit monitors, each circuit behind the main meter of its phase.
+
+    Without roles: the house is in the Energy dashboard already, by its meters on the Modbus line.
+    """
+    panel = await hass.async_add_executor_job(panel_circuits, circuits)
+    hub = hub_id(BUS_SIMULATED)
+    identities = [f"{hub}_{panel_id(number):016x}" for number in range(circuits)]
+    mains = {
+        circuit.phase: identity
+        for circuit, identity in zip(panel, identities, strict=True)
+        if circuit.name.startswith("Main")
+    }
+    subentries = []
+    for number, (circuit, identity) in enumerate(zip(panel, identities, strict=True)):
+        inside = mains.get(circuit.phase)
+        data = {
+            CONF_IDENTITY: identity,
+            CONF_METER: f"{panel_id(number):016x}",
+            CONF_ROLE: ROLE_NONE,
+            CONF_RATED_CURRENT: circuit.rated_current,
+            CONF_PHASE: circuit.phase,
+        }
+        if inside not in (None, identity):
+            data[CONF_INSIDE] = inside
+        subentries.append(
+            ConfigSubentryData(
+                data=data,
+                subentry_type=SUBENTRY_BRIDGE_METER,
+                title=f"Panel {circuit.name}",
+                unique_id=data[CONF_METER],
+            )
+        )
+    entry = {
+        CONF_KIND: KIND_BRIDGE,
+        CONF_WAY: WAY_I2C,
+        CONF_BUS: BUS_SIMULATED,
+        CONF_MULTIPLEXERS: [],
+        CONF_CIRCUITS: circuits,
+    }
+    await _async_add_entry(hass, "Panel", entry, subentries, unique_id=hub)
 
 
 async def _async_furnish(hass: HomeAssistant, days: int) -> None:

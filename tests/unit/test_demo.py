@@ -9,6 +9,8 @@ import pytest
 
 from scripts.demo_home import DemoError, free_port, write_configuration
 
+BRIDGE = (8_731, "ABCDEFGHJKLMNPQRSTUV")
+
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
@@ -39,9 +41,10 @@ def test_zero_is_any_free_port() -> None:
 
 def test_an_earlier_demo_makes_room_for_the_next(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    write_configuration(home, 8_199, days=3, meters=True)
+    write_configuration(home, 8_199, days=3, meters=True, bridge=BRIDGE)
     (home / "home-assistant_v2.db").touch()
-    write_configuration(home, 8_200, days=3, meters=False)
+    write_configuration(home, 8_200, days=3, meters=False, bridge=BRIDGE, circuits=100)
+    assert "circuits: 100" in (home / "configuration.yaml").read_text()
     assert not (home / "home-assistant_v2.db").exists()
     assert "meters: false" in (home / "configuration.yaml").read_text()
     server = json.loads((home / ".storage" / "http").read_text())["data"]
@@ -52,5 +55,5 @@ def test_an_earlier_demo_makes_room_for_the_next(tmp_path: Path) -> None:
 def test_somebody_elses_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(DemoError, match="is not a directory of this demo"):
-        write_configuration(tmp_path, 8_199, days=3, meters=True)
+        write_configuration(tmp_path, 8_199, days=3, meters=True, bridge=BRIDGE)
     assert (tmp_path / "thesis.txt").exists()

@@ -58,8 +58,8 @@ from custom_components.energy_meter.i2c_runtime import hub_id
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
 from custom_components.energy_meter.sources.simulated.bridge import BRIDGE, HOST, METER
 from custom_components.energy_meter.sources.simulated.house import shared_house
-from custom_components.energy_meter.sources.simulated.panel import panel_circuits, panel_id
 from custom_components.energy_meter.sources.simulated.meter import METERS, SimulatedMeter, meter_of
+from custom_components.energy_meter.sources.simulated.panel import panel_circuits, panel_id
 
 from .history import Shown, import_history
 
@@ -184,7 +184,7 @@ async def _async_add_panel(hass: HomeAssistant, circuits: int) -> None:
     subentries = []
     for number, (circuit, identity) in enumerate(zip(panel, identities, strict=True)):
         inside = mains.get(circuit.phase)
-        data = {
+        data: dict[str, Any] = {
             CONF_IDENTITY: identity,
             CONF_METER: f"{panel_id(number):016x}",
             CONF_ROLE: ROLE_NONE,

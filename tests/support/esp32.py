@@ -42,49 +42,62 @@ def settings(**changes: Any) -> dict[str, Any]:
         "led": {"pin": None},
         "watchdog": 0,
     }
-    for name, value in changes.items():
-        plain[name] = value
-    return plain
+    return {**plain, **changes}
 
 
 class Board:
     """One board: its flash in a folder, and the process that runs from it."""
 
     def __init__(
-        self, folder: Path, config: Mapping[str, Any] | None = None, uarts: Mapping[int, str] = {}
+        self,
+        folder: Path,
+        config: Mapping[str, Any] | None = None,
+        uarts: Mapping[int, str] = {},
+        usb: int | None = None,
     ) -> None:
-        """Flash the firmware into an empty folder; `uarts`: number → path of a pty."""
+        """Flash the firmware into an empty folder.
+
+        Args:
+            folder: its flash.
+            config: its `config.json`; none on a first start.
+            uarts: number → path of a pty; a UART without one is fed by `do("uart")`.
+            usb: descriptor of the pty that is its USB port; without one nothing comes from there.
+        """
         self.folder = folder
+        self.console = folder / "console.txt"
+        """What it printed."""
+        self._usb = usb
         self.control_port = free_port()
         self._uarts = dict(uarts)
         self._process: asyncio.subprocess.Process | None = None
         self._control: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        shutil.copytree(FIRMWARE, folder, dirs_exist_ok=True)
+        others = shutil.ignore_patterns("esphome", "*.md")
+        shutil.copytree(FIRMWARE, folder, ignore=others, dirs_exist_ok=True)
         if config is not None:
             (folder / "config.json").write_text(json.dumps(config))
 
     async def start(self, cause: int = 1, heap: str = "2m") -> None:
         """Power on; `cause` is one of `machine`'s reset causes. Returns once it runs."""
         environment = {f"UART{number}": path for number, path in self._uarts.items()}
-        self._process = await asyncio.create_subprocess_exec(
-            micropython(),
-            "-X",
-            f"heapsize={heap}",
-            str(DOUBLES / "run_board.py"),
-            str(self.control_port),
-            cwd=self.folder,
-            env={**os.environ, **environment, "RESET_CAUSE": str(cause)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        with self.console.open("ab") as console:
+            self._process = await asyncio.create_subprocess_exec(
+                micropython(),
+                "-X",
+                f"heapsize={heap}",
+                str(DOUBLES / "run_board.py"),
+                str(self.control_port),
+                cwd=self.folder,
+                env={**os.environ, **environment, "RESET_CAUSE": str(cause)},
+                stdin=self._usb if self._usb is not None else asyncio.subprocess.DEVNULL,
+                stdout=self._usb if self._usb is not None else console,
+                stderr=console,
+            )
         for _ in range(500):
             try:
                 self._control = await asyncio.open_connection("127.0.0.1", self.control_port)
             except OSError:
                 if self._process.returncode is not None:
-                    assert self._process.stdout is not None
-                    text = (await self._process.stdout.read()).decode()
+                    text = self.console.read_text()
                     raise AssertionError(f"the firmware did not start:\n{text}") from None
                 await asyncio.sleep(0.01)
             else:

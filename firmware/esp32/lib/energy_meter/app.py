@@ -67,8 +67,6 @@ class App:
         totals = Totals(store)
         if self._remembered:
             boot, seq = self._remembered[:2]
-            kept = Totals(sleep.RtcTotals(self._remembered[4]))
-            totals.adopt(kept)
         else:
             boot, seq = numbering.next_boot(store), 0
         buffer = self.settings["buffer"]
@@ -307,23 +305,11 @@ class App:
             await asyncio.sleep_ms(_HEALTH_MS)
 
     def _go_to_sleep(self):
-        bridge, clock = self.bridge, self.clock
-        bridge.outbox.save()
-        keeper = sleep.RtcTotals()
-        bridge.totals.write(keeper)
+        self.bridge.save()
         seconds = self.settings["sleep"]["seconds"]
-        if bridge.totals.due(clock.ms()):
-            bridge.totals.save(clock.ms())
-        board.deep_sleep(
-            seconds,
-            sleep.pack(
-                bridge.outbox.boot,
-                bridge.outbox.seq,
-                clock.ms() + seconds * 1000,
-                clock.unix_ms() or 0,
-                keeper.blob,
-            ),
-        )
+        outbox = self.bridge.outbox
+        waking_ms = self.clock.ms() + seconds * 1000
+        board.deep_sleep(seconds, sleep.pack(outbox.boot, outbox.seq, waking_ms))
 
 
 def running_folder():

@@ -47,7 +47,7 @@ def reset_reason():
     """
     cause = machine.reset_cause()
     memory = machine.RTC().memory()
-    marked = memory[:4] == _MARK or memory[:4] == sleep.pack(0, 0, 0, 0, b"")[:4]
+    marked = memory[:4] in (_MARK, sleep.MAGIC)
     machine.RTC().memory(_MARK)
     if cause == machine.PWRON_RESET:
         return "brown_out" if marked else "power"

@@ -84,7 +84,12 @@ class Bridge:
             if total is None:
                 self.trouble("too many meters: '%s' is left out" % meter_id)
                 return None
-            meter = Meter(meter_id, self.settings["meters"].get(meter_id, {}), total)
+            meter = Meter(
+                meter_id,
+                self.settings["meters"].get(meter_id, {}),
+                total,
+                lambda: self.totals.kept(meter_id),
+            )
             self.meters[meter_id] = meter
             self.changed()
         if node is not None and meter.node is None:

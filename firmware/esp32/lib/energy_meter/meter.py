@@ -17,8 +17,8 @@ _PHASES = ("", "_l1", "_l2", "_l3")
 MAX_QUANTITIES = 24
 _PER_MWH = 3_600_000
 """Milliwatts × milliseconds of one mWh."""
-RESOLUTION = "0.000001"
-"""kWh: one digit of a counter that is kept here, 1 mWh."""
+RESOLUTION = "0.01"
+"""kWh: the steps in which a counter that is kept here shows what it has counted, see `totals`."""
 
 
 def _times(value, gain):
@@ -32,13 +32,15 @@ def _is_power(key):
 class Meter:
     """What becomes of a meter's values between its wire and Home Assistant."""
 
-    def __init__(self, meter_id, settings, total, max_gap=10_000):
+    def __init__(self, meter_id, settings, total, kept=None, max_gap=10_000):
         """`settings`: its part of the configuration; `total`: its counters, [import, export] in mWh, changed in place.
 
-        Power is not taken to have lasted over a silence longer than `max_gap` ms.
+        `kept()`: as much of these as a power cut cannot take away any more; only that is shown, so that what is shown
+        never falls. Power is not taken to have lasted over a silence longer than `max_gap` ms.
         """
         self.id = meter_id
         self.total = total
+        self._kept = kept or (lambda: total)
         self.node = None
         """Who carries out controls that the meter's board has itself; None: nobody."""
         self.node_id = None
@@ -77,9 +79,9 @@ class Meter:
             self._count(values, at_ms, flags)
         self.keeps_count = self._counts(values) or self.keeps_count
         if self._counts(values):
-            values["energy_import"] = self.total[0]
-            if self.total[1] or "energy_export" in self.quantities:
-                values["energy_export"] = self.total[1]
+            values["energy_import"], exported = self._kept()
+            if exported or "energy_export" in self.quantities:
+                values["energy_export"] = exported
         new = [key for key in values if key not in self.quantities]
         while len(self.quantities) + len(new) > MAX_QUANTITIES:
             del values[new.pop()]

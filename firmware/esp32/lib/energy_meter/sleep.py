@@ -1,57 +1,31 @@
 """Deep sleep between readings, for boards on a battery: wake, read, send, remember, sleep.
 
-What has to survive the sleep is kept in the clock chip's memory, which needs no wear; it is lost with the power.
+The numbers of the messages go on through the sleep: they are kept in the clock chip's memory, which does not wear.
 """
 
 import asyncio
 import binascii
 import struct
 
-_MAGIC = b"EMS1"
-_FORM = "<4sIIqqH"
-MAX_TOTALS = 1024
+MAGIC = b"EMS1"
+_FORM = "<4sIIqI"
 
 
-def pack(boot, seq, ms, left_ms, totals):
-    """What to remember: the start and its last number, the clock, Unix ms at falling asleep (0: unknown), the counters."""
-    head = struct.pack(_FORM, _MAGIC, boot, seq, ms, left_ms, len(totals)) + totals
-    return head + struct.pack("<I", binascii.crc32(head))
+def pack(boot, seq, ms):
+    """What to remember: the start, its last number, and the time of the clock at waking up."""
+    return _checked(struct.pack(_FORM, MAGIC, boot, seq, ms, 0))
 
 
 def unpack(memory):
-    """(boot, seq, ms, Unix ms, counters), or None if nothing is remembered."""
+    """(boot, seq, ms), or None if nothing is remembered."""
     size = struct.calcsize(_FORM)
-    if len(memory) < size + 4 or memory[:4] != _MAGIC:
+    if memory[:4] != MAGIC or len(memory) < size or _checked(memory[:size]) != memory[:size]:
         return None
-    _, boot, seq, ms, left_ms, length = struct.unpack_from(_FORM, memory)
-    whole = size + length
-    if len(memory) < whole + 4 or length > MAX_TOTALS:
-        return None
-    if binascii.crc32(memory[:whole]) != struct.unpack_from("<I", memory, whole)[0]:
-        return None
-    return boot, seq, ms, left_ms, memory[size:whole]
+    return struct.unpack_from(_FORM, memory)[1:4]
 
 
-class RtcTotals:
-    """Stands for `esp32.NVS` where the counters are kept while asleep."""
-
-    def __init__(self, blob=b""):
-        """Begin with what was remembered."""
-        self.blob = blob
-
-    def set_blob(self, _name, blob):
-        """Keep the counters."""
-        self.blob = bytes(blob)
-
-    def get_blob(self, _name, buffer):
-        """Give the counters back. Raises OSError if there are none."""
-        if not self.blob:
-            raise OSError(2)
-        buffer[: len(self.blob)] = self.blob
-        return len(self.blob)
-
-    def commit(self):
-        """Nothing is left to do."""
+def _checked(memory):
+    return memory[:-4] + struct.pack("<I", binascii.crc32(memory[:-4]))
 
 
 def _all_said(session, outbox):

@@ -1,7 +1,8 @@
 """Counters that survive power cuts, in the chip's key-value store (NVS).
 
 All counters are one record, written by turns under two names: a generation number says which is newer, a checksum
-which is whole. A power cut while one is written leaves the other. NVS itself never writes the same cell twice in a
+which is whole. A power cut while one is written leaves the other. What is shown to others is only what has been written
+(`kept`), so that no counter is seen to fall after a power cut. NVS itself never writes the same cell twice in a
 row, so that the wear spreads over its partition; `due` keeps the writes rare.
 """
 
@@ -28,6 +29,7 @@ class Totals:
         self._used = set()
         self._saved = {}
         self._saved_ms = 0
+        self._failing = False
         self.errors = 0
         for name in ("t0", "t1"):
             found = self._read(name)
@@ -49,11 +51,12 @@ class Totals:
             self._rows[name] = [0, 0]
         return self._rows[name]
 
-    def adopt(self, newer):
-        """Take counters that were kept elsewhere, where they are higher: after a deep sleep."""
-        for name, row in newer._rows.items():
-            mine = self._rows.setdefault(name, [0, 0])
-            mine[0], mine[1] = max(mine[0], row[0]), max(mine[1], row[1])
+    def kept(self, meter_id):
+        """(import, export) in mWh of a meter, as written down; as counted if the store does not take it."""
+        name = binascii.crc32(meter_id.encode())
+        if self._failing:
+            return tuple(self._rows.get(name, (0, 0)))
+        return self._saved.get(name, (0, 0))
 
     def due(self, now_ms):
         """Whether a minute has gone or 10 Wh have come since the last time, so that they should be saved."""
@@ -66,19 +69,16 @@ class Totals:
         if not any(self._moved(name) for name in self._rows):
             return
         try:
-            self.write(self._nvs)
+            generation = self._generation + 1
+            self._nvs.set_blob("t%d" % (generation & 1), self._packed(generation))
+            self._nvs.commit()
         except OSError:
             self.errors += 1  # Tried again when it is due again.
+            self._failing = True
             return
-        self._remember()
-
-    def write(self, nvs):
-        """Write them in any case. Raises OSError."""
-        generation = self._generation + 1
-        name = "t%d" % (generation & 1)
-        nvs.set_blob(name, self._packed(generation))
-        nvs.commit()
         self._generation = generation
+        self._failing = False
+        self._remember()
 
     def _moved(self, name):
         saved = self._saved.get(name, (0, 0))

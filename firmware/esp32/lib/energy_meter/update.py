@@ -94,7 +94,7 @@ class Updater:
             raise Refused(
                 "bad_update", "the piece does not belong there: %d bytes are here" % there
             )
-        if offset + len(piece) > there:  # Else it is a piece that came before.
+        if offset + len(piece) > there or not piece:  # Else it is a piece that came before.
             _make_folders(path)
             with open(path, "ab") as file:
                 file.write(piece[there - offset :])

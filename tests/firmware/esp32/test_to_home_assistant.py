@@ -1,0 +1,151 @@
+"""From a board's bytes through the ESP32's firmware and a real TCP connection to the entity in Home Assistant.
+
+Nothing between is doubled but the chip: the firmware runs in MicroPython, the connection is a socket, Home Assistant
+is Home Assistant. Hours without a link pass at once, because the board's clock can be moved.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from homeassistant.const import ATTR_ENTITY_ID
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.energy_meter.bridge_runtime import BridgeRuntime
+from custom_components.energy_meter.const import DOMAIN
+from tests.integration.runtime_support import until
+from tests.support.esp32 import KEY, Board, free_port, settings
+
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+BRIDGE = "a4cf12d3e4f5"
+LINE = '{"Voltage": 230.0, "Current": 40.0, "PF": 1.0}'
+"""9.2 kW. While a host is connected less than 45 s may pass at once: its clock is not moved, and it would be taken for dead."""
+STEP = 0.01 + 2 * 9.2 / 3600
+"""kWh: what may be counted and not be written down yet: 10 Wh, and what two seconds bring."""
+
+
+@asynccontextmanager
+async def board(folder: Path, **changes: Any) -> AsyncIterator[tuple[Board, int]]:
+    """A board that runs, and the port that it listens on."""
+    port = free_port()
+    one = Board(folder, settings(tcp={"on": True, "port": port}, **changes))
+    try:
+        await one.start()
+        yield one, port
+    finally:
+        await one.cut_power()
+
+
+@asynccontextmanager
+async def home(hass: HomeAssistant, port: int) -> AsyncIterator[MockConfigEntry]:
+    """An entry for the bridge, loaded."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="Workshop",
+        unique_id=BRIDGE,
+        data={"kind": "bridge", "way": "tcp", "host": "127.0.0.1", "port": port, "key": KEY},
+    )
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    try:
+        yield entry
+    finally:
+        if entry.state.recoverable:
+            await hass.config_entries.async_unload(entry.entry_id)
+        await hass.async_block_till_done()
+
+
+def entity(hass: HomeAssistant, key: str, platform: str = "sensor") -> str:
+    """The entity of the only meter for a key; empty while there is none."""
+    unique_id = f"{BRIDGE}_main_{key}"
+    return er.async_get(hass).async_get_entity_id(platform, DOMAIN, unique_id) or ""
+
+
+def shown(hass: HomeAssistant, key: str, platform: str = "sensor") -> str:
+    """What it shows; empty while it is not there."""
+    state = hass.states.get(entity(hass, key, platform) or "sensor.none")
+    return state.state if state else ""
+
+
+def number(hass: HomeAssistant, key: str) -> float:
+    """The same as a number; -1 if it shows none."""
+    try:
+        return float(shown(hass, key))
+    except ValueError:
+        return -1.0
+
+
+def session(entry: MockConfigEntry) -> Any:
+    """The conversation with the bridge."""
+    runtime = entry.runtime_data
+    assert isinstance(runtime, BridgeRuntime)
+    return runtime.session
+
+
+async def test_hours_without_a_link_cost_no_watt_hour(hass: HomeAssistant, tmp_path: Path) -> None:
+    """What was counted while Home Assistant was away is there, to the last step, once it is back; nothing comes twice."""
+    async with board(tmp_path) as (bridge, port):
+        await bridge.do("uart", port=1, text="\n")
+        async with home(hass, port) as entry:
+            await bridge.do("lines", seconds=20, port=1, every=1000, line=LINE)
+            await until(lambda: number(hass, "energy_import") > 0.02)
+            assert number(hass, "power") == pytest.approx(9200)
+            before = number(hass, "energy_import")
+            await hass.config_entries.async_unload(entry.entry_id)
+            away = await bridge.do("lines", seconds=3 * 3600, port=1, every=2000, line=LINE)
+            assert away["buffered"] > 1000
+            assert away["dropped"] == 0
+            assert await hass.config_entries.async_setup(entry.entry_id)
+            looked = await bridge.do("lines", seconds=10, port=1, every=1000, line=LINE)
+            truth = looked["totals"]["main"][0] / 1e6
+            await until(lambda: number(hass, "energy_import") > truth - STEP, 30)
+            assert number(hass, "energy_import") <= truth
+            assert truth - before == pytest.approx(9.2 * (3 * 3600 + 10) / 3600, abs=0.03)
+            assert session(entry).counters.lost == 0
+
+
+async def test_a_power_cut_takes_one_step_at_most_and_no_total_falls(
+    hass: HomeAssistant, tmp_path: Path
+) -> None:
+    """After a power cut the counter goes on where Home Assistant saw it last, neither lower nor doubled."""
+    async with board(tmp_path) as (bridge, port), home(hass, port):
+        await bridge.do("uart", port=1, text="\n")
+        before = await bridge.do("lines", seconds=30, port=1, every=1000, line=LINE)
+        await until(lambda: number(hass, "energy_import") > 0.05)
+        seen = number(hass, "energy_import")
+        for _ in range(2):
+            await bridge.cut_power()
+            await bridge.start()
+        kept = (await bridge.do("uart", port=1, text="\n"))["boot"]
+        after = await bridge.do("lines", seconds=21, port=1, every=1000, line=LINE)
+        counted = before["totals"]["main"][0] + 9.2e6 * 20 / 3600
+        assert 0 <= counted - after["totals"]["main"][0] <= STEP * 1e6
+        truth = after["totals"]["main"][0] / 1e6
+        await until(lambda: number(hass, "energy_import") > truth - STEP, 60)
+        assert seen <= number(hass, "energy_import") <= truth
+        assert kept == 3
+
+
+async def test_a_relay_is_switched_and_read_back(hass: HomeAssistant, tmp_path: Path) -> None:
+    """The switch in Home Assistant follows the pin; what the minimum off time forbids is said in words."""
+    relay = {"meter": "main", "pin": 32, "min_off": 30}
+    async with board(tmp_path, relays=[relay]) as (bridge, port), home(hass, port):
+        await bridge.do("uart", port=1, text="\n")
+        await bridge.do("lines", seconds=31, port=1, every=1000, line=LINE)
+        await until(lambda: shown(hass, "relay", "switch") == "off")
+        target = {ATTR_ENTITY_ID: entity(hass, "relay", "switch")}
+        await hass.services.async_call("switch", "turn_on", target, blocking=True)
+        await until(lambda: shown(hass, "relay", "switch") == "on")
+        await hass.services.async_call("switch", "turn_off", target, blocking=True)
+        await until(lambda: shown(hass, "relay", "switch") == "off")
+        with pytest.raises(HomeAssistantError) as refused:
+            await hass.services.async_call("switch", "turn_on", target, blocking=True)
+        assert refused.value.translation_key == "bridge_minimum_off_time"
+        assert shown(hass, "relay", "switch") == "off"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 import subprocess
+import threading
 from typing import Any, Self
 
 from custom_components.energy_meter.sources.bridge.crc import crc16
@@ -82,6 +83,8 @@ class AvrBench:
             text=True,
         )
         self._rest: dict[int, bytes] = {}
+        self._turn = threading.Lock()
+        """A test's loop and an executor that drives the bus may ask at the same time."""
 
     def __enter__(self) -> Self:
         """Be closed at the end of a block."""
@@ -104,9 +107,10 @@ class AvrBench:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline().rstrip("\n")
+        with self._turn:
+            self._process.stdin.write(command + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline().rstrip("\n")
         verdict, _, rest = answer.partition(" ")
         if verdict != "ok":
             raise BenchError(f"{command}: {answer or 'the bench has ended'}")

@@ -11,6 +11,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_DEVICE
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady, HomeAssistantError
+from modbus_connection import ModbusTlsParams
 
 from .const import (
     CONF_TRANSPORT,
@@ -41,7 +42,8 @@ async def async_link(hass: HomeAssistant, entry: ConfigEntry) -> LinkSettings:
     """Return the link that an entry stands for, after what can be checked without waiting for a meter.
 
     Raises:
-        ConfigEntryError: the data makes no link, or somebody else has it open with other settings.
+        ConfigEntryError: the data makes no link, its certificates cannot be used, or somebody else has it open
+            with other settings.
         ConfigEntryNotReady: the serial port is not there; it is waited for.
     """
     if entry.data[CONF_TRANSPORT] == TRANSPORT_SIMULATED:
@@ -54,6 +56,11 @@ async def async_link(hass: HomeAssistant, entry: ConfigEntry) -> LinkSettings:
         _await_port(hass, entry)
         raise _error(ConfigEntryNotReady, link_problem(hass, FileNotFoundError(ENOENT, ""), link))
     await _async_no_clash(hass, entry, link)
+    if isinstance(link.params, ModbusTlsParams):
+        try:
+            await link.params.create_ssl_context()
+        except OSError as err:
+            raise _error(ConfigEntryError, link_problem(hass, err, link)) from err
     return link
 
 

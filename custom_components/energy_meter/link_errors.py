@@ -87,6 +87,9 @@ def link_problem(
     if isinstance(err, SourceError):
         return LinkProblem(err.key, err.placeholders)
     where = {"link": link.describe() if link else "", "port": _port(link)}
+    if isinstance(link, TlsLink) and isinstance(err, OSError) and not isinstance(err, TimeoutError):
+        # What happens on the network comes wrapped by the library; this is about files.
+        return LinkProblem("tls_files", {**where, "error": err.strerror or str(err)})
     if isinstance(err, HomeAssistantError) and link is not None:
         clash = _clash(hass, link)
         if clash is not None:
@@ -136,7 +139,8 @@ def _reason(err: BaseException, where: Mapping[str, str], link: LinkSettings | N
         if isinstance(inner, SerialException | HomeAssistantError):
             return LinkProblem("port_unusable", {**where, "error": str(inner)})
         if isinstance(inner, OSError) and inner.errno is not None and inner.errno in _BY_ERRNO:
-            return LinkProblem(_BY_ERRNO[inner.errno], where)
+            key = _BY_ERRNO[inner.errno]
+            return LinkProblem(_closed(link) if key == "connection_closed" else key, where)
     if opening:
         if any(isinstance(inner, TimeoutError) for inner in chain):
             return LinkProblem(_never_opened(link), where)
@@ -148,7 +152,7 @@ def _reason(err: BaseException, where: Mapping[str, str], link: LinkSettings | N
     if isinstance(err, ModbusProtocolError):
         return LinkProblem("garbled_answer", where)
     if isinstance(err, ModbusConnectionError):
-        return LinkProblem("connection_closed", where)
+        return LinkProblem(_closed(link), where)
     if isinstance(err, TimeoutError | MeterLost):
         return LinkProblem(_no_answer(link), where)
     return LinkProblem("cannot_connect", {**where, "error": _innermost_text(chain)})
@@ -165,6 +169,11 @@ def _never_opened(link: LinkSettings | None) -> str:
             return "tls_not_opening"
         case _:
             return "host_unreachable"
+
+
+def _closed(link: LinkSettings | None) -> str:
+    """What it may mean that the other end hangs up."""
+    return "tls_closed" if isinstance(link, TlsLink) else "connection_closed"
 
 
 def _no_answer(link: LinkSettings | None) -> str:

@@ -254,9 +254,10 @@ async def test_a_host_that_does_not_react(
 
 async def test_a_peer_that_hangs_up(hass: HomeAssistant) -> None:
     async with _server(_hang_up) as port:
-        for kind in (TcpLink, TlsLink, RtuOverTcpLink):
+        for kind in (TcpLink, RtuOverTcpLink):
             problem = await _explained(hass, kind(host="127.0.0.1", port=port))
             assert problem.key == "connection_closed"
+        assert (await _explained(hass, TlsLink(host="127.0.0.1", port=port))).key == "tls_closed"
 
 
 async def test_a_peer_that_speaks_no_tls(hass: HomeAssistant) -> None:
@@ -266,13 +267,13 @@ async def test_a_peer_that_speaks_no_tls(hass: HomeAssistant) -> None:
 
 async def test_a_gateway_without_an_answering_meter(hass: HomeAssistant) -> None:
     async with _server(_say_nothing) as port:
-        problem = await _explained(hass, TcpLink(host="127.0.0.1", port=port), timeout=0.05)
+        problem = await _explained(hass, TcpLink(host="127.0.0.1", port=port), timeout=0.3)
     assert problem.key == "no_answer_network"
 
 
 async def test_a_serial_line_without_an_answering_meter(hass: HomeAssistant) -> None:
     with _pty() as path:
-        problem = await _explained(hass, SerialLink(device=path), timeout=0.05)
+        problem = await _explained(hass, SerialLink(device=path), timeout=0.3)
     assert problem.key == "no_answer"
 
 

@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 def self_signed(directory: Path, host: str = "127.0.0.1") -> tuple[Path, Path]:
     """Make a certificate that vouches for itself, as gateways have; return it and its key as files."""
+    directory.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

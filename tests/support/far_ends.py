@@ -46,10 +46,16 @@ class Gateway(FarEnd):
 
     menu = "network"
 
-    def __init__(self, meter: Meter, certificate: tuple[Path, Path] | None = None) -> None:
-        """Take the meter, and certificate and key."""
+    def __init__(
+        self,
+        meter: Meter,
+        certificate: tuple[Path, Path] | None = None,
+        clients: Path | None = None,
+    ) -> None:
+        """Take the meter, certificate and key, and the certificates of those who are let in if not everybody."""
         self._meter = meter
         self._certificate = certificate
+        self._clients = clients
         self._server: MeterServer | None = None
         self.port = 0
         self.plug()
@@ -85,7 +91,9 @@ class Gateway(FarEnd):
         if self._certificate is None:
             self.port = self._server.serve_udp(port=self.port)
         else:
-            self.port = self._server.serve_tls(*self._certificate, port=self.port)
+            self.port = self._server.serve_tls(
+                *self._certificate, clients=self._clients, port=self.port
+            )
 
 
 class SerialPort(FarEnd):
@@ -139,9 +147,15 @@ def udp_gateway(meter: Meter) -> Iterator[Gateway]:
 
 
 @contextmanager
-def tls_gateway(meter: Meter, directory: Path) -> Iterator[Gateway]:
-    """A gateway that speaks Modbus TCP Security with a certificate that it made itself."""
-    gateway = Gateway(meter, self_signed(directory))
+def tls_gateway(meter: Meter, directory: Path, clients: Path | None = None) -> Iterator[Gateway]:
+    """A gateway that speaks Modbus TCP Security with a certificate that it made itself.
+
+    Args:
+        meter: behind it.
+        directory: where its `certificate.pem` and `key.pem` are put.
+        clients: certificates of those whom it lets in; None for everybody.
+    """
+    gateway = Gateway(meter, self_signed(directory), clients)
     try:
         yield gateway
     finally:

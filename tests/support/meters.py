@@ -11,6 +11,7 @@ from concurrent.futures import Future
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
+import ssl
 import threading
 import time
 from types import TracebackType
@@ -376,16 +377,29 @@ class MeterServer:
 
         return self._call(start())
 
-    def serve_tls(self, certificate: Path, key: Path, *, port: int = 0) -> int:
-        """Answer Modbus TCP Security on 127.0.0.1 with this certificate; return the port."""
+    def serve_tls(
+        self, certificate: Path, key: Path, *, clients: Path | None = None, port: int = 0
+    ) -> int:
+        """Answer Modbus TCP Security on 127.0.0.1; return the port.
+
+        Args:
+            certificate: what the server shows.
+            key: of the certificate.
+            clients: certificates of those who may connect; None for everybody.
+            port: 0 for any free one.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients)
 
         async def start() -> int:
             return await self._listen(
                 ModbusTlsServer(
                     self._units,
                     address=("127.0.0.1", port),
-                    certfile=str(certificate),
-                    keyfile=str(key),
+                    sslctx=context,
                     ignore_missing_devices=True,
                     custom_pdu=[_ReportServerId, _ReadDeviceIdentification],
                 )

@@ -59,6 +59,7 @@ from ..sources.modbus.link import (
     DEFAULT_BAUDRATE,
     PARITIES,
     STOPBITS,
+    TLS_FILES,
     SerialSettings,
     Transport,
 )
@@ -129,6 +130,7 @@ def network_form(*, anyway: bool) -> probatio.Schema:
                         [str(baudrate) for baudrate in BAUDRATES], custom=True
                     ),
                     probatio.Required(CONF_VERIFY_SSL, default=True): BooleanSelector(),
+                    **{probatio.Optional(field): TextSelector() for field in TLS_FILES},
                 }
             ),
             {"collapsed": True},

@@ -18,6 +18,7 @@ from ..const import (
     TRANSPORT_SIMULATED,
 )
 from ..sources.modbus.link import (
+    TLS_FILES,
     LinkError,
     LinkSettings,
     Transport,
@@ -75,6 +76,10 @@ class LinkSteps(SetupFlow):
             if transport is Transport.RTU_OVER_TCP and CONF_PORT not in fields:
                 trouble = Trouble("port_needed", field=CONF_PORT)
             else:
+                for field in TLS_FILES:
+                    if (path := str(fields.get(field, "")).strip()) != "":
+                        # Relative to the configuration folder, as every other path in Home Assistant.
+                        fields[field] = self.hass.config.path(path)
                 try:
                     link = link_from_data({**fields, CONF_TRANSPORT: transport})
                 except LinkError as err:

@@ -49,6 +49,15 @@ links: st.SearchStrategy[LinkSettings] = st.one_of(
     ),
     st.builds(TcpLink, host=hosts | addresses, port=ports),
     st.builds(UdpLink, host=hosts | addresses, port=ports),
+    st.builds(
+        TlsLink,
+        host=hosts | addresses,
+        port=ports,
+        verify_ssl=st.booleans(),
+        authority_file=st.sampled_from(["", "/config/ca.pem"]),
+        certificate_file=st.just("/config/own.pem"),
+        key_file=st.sampled_from(["", "/config/own.key"]),
+    ),
     st.builds(TlsLink, host=hosts | addresses, port=ports, verify_ssl=st.booleans()),
     st.builds(
         RtuOverTcpLink, host=hosts | addresses, port=ports, baudrate=st.sampled_from(BAUDRATES)

@@ -30,6 +30,11 @@ CONF_HOST: Final = "host"
 CONF_PORT: Final = "port"
 CONF_VERIFY_SSL: Final = "verify_ssl"
 
+CONF_AUTHORITY_FILE: Final = "authority_file"
+CONF_CERTIFICATE_FILE: Final = "certificate_file"
+CONF_KEY_FILE: Final = "key_file"
+TLS_FILES: Final = (CONF_AUTHORITY_FILE, CONF_CERTIFICATE_FILE, CONF_KEY_FILE)
+
 BAUDRATES: Final = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 """Speeds that meters offer, for pickers; any other from 300 to 4 000 000 is accepted."""
 BYTESIZES: Final = (8, 7)
@@ -307,8 +312,24 @@ class TlsLink(_NetworkLink):
 
     port: int = DEFAULT_TLS_PORT
     verify_ssl: bool = True
+    authority_file: str = ""
+    """Path of the certificates that are trusted in place of the machine's own."""
+    certificate_file: str = ""
+    """Path of the certificate that we show to a gateway that asks who we are."""
+    key_file: str = ""
+    """Path of its private key; empty if that is in the same file."""
 
     transport: ClassVar[Transport] = Transport.TLS
+
+    def __post_init__(self) -> None:
+        """Bring the host to its one spelling, check the port and what belongs together.
+
+        Raises:
+            LinkError: a host or port that cannot be, or a key without its certificate.
+        """
+        _NetworkLink.__post_init__(self)
+        if self.key_file and not self.certificate_file:
+            raise LinkError(CONF_KEY_FILE, "key_without_certificate")
 
     @property
     @override
@@ -316,17 +337,25 @@ class TlsLink(_NetworkLink):
         return ModbusTlsParams(
             host=self.host,
             port=self.port,
-            verify=self.verify_ssl,
+            verify=(self.authority_file or True) if self.verify_ssl else False,
             check_hostname=self.verify_ssl,
+            client_cert=self.certificate_file or None,
+            client_key=self.key_file or None,
         )
 
     @override
     def to_data(self) -> dict[str, Any]:
+        files = {
+            CONF_AUTHORITY_FILE: self.authority_file,
+            CONF_CERTIFICATE_FILE: self.certificate_file,
+            CONF_KEY_FILE: self.key_file,
+        }
         return {
             CONF_TRANSPORT: self.transport.value,
             CONF_HOST: self.host,
             CONF_PORT: self.port,
             CONF_VERIFY_SSL: self.verify_ssl,
+            **{field: path for field, path in files.items() if path},
         }
 
 
@@ -401,6 +430,9 @@ def link_from_data(data: Mapping[str, Any]) -> LinkSettings:
                 host=_text(data, CONF_HOST),
                 port=_whole(data, CONF_PORT, DEFAULT_TLS_PORT),
                 verify_ssl=bool(data.get(CONF_VERIFY_SSL, True)),
+                authority_file=_optional(data, CONF_AUTHORITY_FILE),
+                certificate_file=_optional(data, CONF_CERTIFICATE_FILE),
+                key_file=_optional(data, CONF_KEY_FILE),
             )
         case Transport.RTU_OVER_TCP:
             return RtuOverTcpLink(
@@ -507,6 +539,10 @@ def _text(data: Mapping[str, Any], field: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise LinkError(field, "missing_value", field=field)
     return value
+
+
+def _optional(data: Mapping[str, Any], field: str) -> str:
+    return str(data.get(field) or "").strip()
 
 
 def _whole(data: Mapping[str, Any], field: str, default: int) -> int:

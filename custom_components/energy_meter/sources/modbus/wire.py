@@ -277,6 +277,10 @@ class Wire:
                 self._failed(begin, err)
                 raise ModbusConnectionError(str(err)) from err
             raise
+        except OSError as err:
+            # The files of a TLS link, which are read anew each time that it opens.
+            self._failed(begin, err)
+            raise ModbusConnectionError(str(err)) from err
         else:
             answered = True
             lost = False

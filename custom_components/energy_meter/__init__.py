@@ -37,7 +37,9 @@ from .store import DATA_STORE, MeterStore
 from .waveform_action import async_setup_waveform_action
 
 PLATFORMS: Final = (
+    Platform.BINARY_SENSOR,
     Platform.BUTTON,
+    Platform.EVENT,
     Platform.IMAGE,
     Platform.NUMBER,
     Platform.SELECT,

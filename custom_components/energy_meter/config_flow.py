@@ -11,6 +11,8 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import callback
 
+from .alarms.data import SUBENTRY_ALARM
+from .alarms.flow import AlarmSubentryFlow
 from .const import DOMAIN, SUBENTRY_BRIDGE_METER, SUBENTRY_METER
 from .flows.base import Result
 from .flows.bridge_i2c import BridgeI2CSteps
@@ -49,12 +51,15 @@ class EnergyMeterConfigFlow(
     def async_get_supported_subentry_types(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
-        """Meters are added to a line; those of a bridge come by themselves, and back if they were removed."""
+        """Meters are added to a line; those of a bridge come by themselves, and back if removed; alarms."""
         if is_load_shedding(config_entry):
             return SUBENTRY_FLOWS
         if is_bridge(config_entry):
-            return {SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow}
-        return {SUBENTRY_METER: MeterSubentryFlow}
+            return {
+                SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow,
+                SUBENTRY_ALARM: AlarmSubentryFlow,
+            }
+        return {SUBENTRY_METER: MeterSubentryFlow, SUBENTRY_ALARM: AlarmSubentryFlow}
 
     @classmethod
     @callback

@@ -1,8 +1,10 @@
-"""Events: the log of load shedding."""
+"""Events: what alarms have seen, and the log of load shedding."""
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .alarms.entities import AlarmEvent
+from .alarms.runtime import Alarm
 from .runtime_base import EnergyMeterConfigEntry
 from .shedder.event import LogEvent
 from .shedder.runtime import ShedderRuntime
@@ -15,7 +17,16 @@ async def async_setup_entry(
     entry: EnergyMeterConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the log, where there is one."""
+    """Add the log of load shedding, or the history of every alarm that is or will be set."""
     runtime = entry.runtime_data
     if isinstance(runtime, ShedderRuntime):
         async_add_entities([LogEvent(runtime)])
+        return
+
+    @callback
+    def add(alarm: Alarm) -> None:
+        async_add_entities(
+            [AlarmEvent(alarm, runtime.alarms)], config_subentry_id=alarm.meter.subentry_id
+        )
+
+    runtime.alarms.async_on_alarm(add)

@@ -1,11 +1,13 @@
-"""Numbers: settings of a meter within limits, such as its address and transformer ratios."""
+"""Numbers: settings of a meter within limits, such as its address and transformer ratios; thresholds of alarms."""
 
 from typing import override
 
 from homeassistant.components.number import NumberEntity, NumberMode
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .alarms.entities import AlarmThreshold
+from .alarms.runtime import Alarm
 from .control import Command, SettingEntity, async_add_controls
 from .controlled import Controlled
 from .model import Control, ControlKind
@@ -57,3 +59,9 @@ async def async_setup_entry(
         async_add_numbers(runtime, async_add_entities)
         return
     async_add_controls(runtime, async_add_entities, ControlKind.NUMBER, MeterNumber)
+
+    @callback
+    def add(alarm: Alarm) -> None:
+        async_add_entities([AlarmThreshold(alarm)], config_subentry_id=alarm.meter.subentry_id)
+
+    runtime.alarms.async_on_alarm(add)

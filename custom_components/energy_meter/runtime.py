@@ -132,6 +132,7 @@ class LineRuntime(EntryRuntime):
         if self._flush_handle is not None:
             self._flush_handle.cancel()
         self._started = False
+        self.alarms.async_stop()
         for meter in self.meters.values():
             self.store.async_detach(meter.identity)
         await self.line.stop()

@@ -11,6 +11,8 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
+from .alarms.data import KEY_PREFIX
+from .alarms.runtime import Alarms
 from .const import (
     CONF_AREA,
     CONF_IDENTITY,
@@ -50,6 +52,7 @@ class EntryRuntime(ABC):
         self._on_meter: list[Callable[[MeterCoordinator], None]] = []
         self._on_health: set[Callable[[], None]] = set()
         self._lock = asyncio.Lock()
+        self.alarms = Alarms(hass, entry, self.store)
 
     # Life
 
@@ -100,6 +103,7 @@ class EntryRuntime(ABC):
                     self._register_meter(subentry, meter.shape)
                     meter.async_reconfigure()
                     self._meter_changed(meter)
+            await self.alarms.async_sync(self.meters.values())
             self._synced()
 
     @abstractmethod
@@ -189,6 +193,8 @@ class EntryRuntime(ABC):
             if entity.config_subentry_id != meter.subentry_id:
                 continue
             key = entity.unique_id.removeprefix(f"{meter.identity}_")
+            if key.startswith(KEY_PREFIX):
+                continue  # Of an alarm, which has a subentry of its own.
             if entity.domain == Platform.SENSOR:
                 gone = key in QUANTITIES and key not in provided
             else:

@@ -30,6 +30,8 @@ class MeterRecord:
     """What `ModbusLine.memory` gave."""
     missed: dict[str, Any] = field(default_factory=dict)
     """Hours that are not put right yet, for a meter whose readings may arrive late."""
+    limits: dict[str, Any] = field(default_factory=dict)
+    """{kind of limit: what `LimitWatch.to_dict` gave}."""
     last_reading: datetime | None = None
     declined: list[str] = field(default_factory=list)
     """Kinds of repair that the user has answered with "leave it so"."""
@@ -40,6 +42,7 @@ class MeterRecord:
             "metering": self.metering,
             "line": self.line,
             "missed": self.missed,
+            "limits": self.limits,
             "last_reading": self.last_reading and self.last_reading.isoformat(),
             "declined": self.declined,
         }
@@ -52,6 +55,7 @@ class MeterRecord:
             metering=data.get("metering") or {},
             line=data.get("line") or {},
             missed=data.get("missed") or {},
+            limits=data.get("limits") or {},
             last_reading=dt_util.parse_datetime(at) if isinstance(at, str) else None,
             declined=list(data.get("declined") or ()),
         )

@@ -14,6 +14,7 @@ import yaml
 from custom_components.energy_meter import sensor
 from custom_components.energy_meter.control import NAMED
 from custom_components.energy_meter.issues import Issue
+from custom_components.energy_meter.metering.limits import LimitKind
 from custom_components.energy_meter.model import CONTROL_KEYS, QUANTITIES, ControlKind, Kind
 from custom_components.energy_meter.repairs import _FIXES
 from custom_components.energy_meter.services import (
@@ -174,6 +175,14 @@ def test_every_control_of_every_profile_has_a_name_and_an_icon() -> None:
                 assert ICONS["entity"][platform][key]["default"]
 
 
+ALARMS = {
+    "binary_sensor": {f"alarm_{kind.value}" for kind in LimitKind},
+    "number": {f"alarm_{kind.value}_threshold" for kind in LimitKind},
+    "event": {f"alarm_{kind.value}_history" for kind in LimitKind},
+}
+"""Platform → keys of what alarms show."""
+
+
 def test_nothing_is_named_that_is_not_there() -> None:
     known = {quantity.translation_key for quantity in QUANTITIES.values()} | {
         description.key for description in HEALTH
@@ -181,13 +190,18 @@ def test_nothing_is_named_that_is_not_there() -> None:
     known |= SHEDDER["sensor"] | set(VIRTUAL_KEYS)
     assert TEXTS["entity"]["sensor"].keys() == known
     for kind in ControlKind:
-        assert TEXTS["entity"][kind.value].keys() <= NAMED | SHEDDER.get(kind.value, set())
+        assert TEXTS["entity"][kind.value].keys() <= NAMED | SHEDDER.get(
+            kind.value, set()
+        ) | ALARMS.get(kind.value, set())
         assert ICONS["entity"][kind.value].keys() == TEXTS["entity"][kind.value].keys()
     assert ICONS["entity"]["sensor"].keys() <= known
     controls = {(kind.value, key) for kind in ControlKind for key in TEXTS["entity"][kind.value]}
     shedder = {(platform, key) for platform, keys in SHEDDER.items() for key in keys}
-    assert {key for _platform, key in controls - shedder} == NAMED
-    assert TEXTS["entity"]["event"].keys() == ICONS["entity"]["event"].keys() == SHEDDER["event"]
+    alarms = {(platform, key) for platform, keys in ALARMS.items() for key in keys}
+    assert {key for _platform, key in controls - shedder - alarms} == NAMED
+    for platform in ("event", "binary_sensor"):
+        named = SHEDDER.get(platform, set()) | ALARMS[platform]
+        assert TEXTS["entity"][platform].keys() == ICONS["entity"][platform].keys() == named
 
 
 def test_every_issue_has_texts_and_a_fix_flow_whose_steps_have_theirs() -> None:

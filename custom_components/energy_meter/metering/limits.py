@@ -7,7 +7,7 @@ being waited for begins anew.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 import math
 from typing import Any, Final, Self
@@ -196,6 +196,19 @@ def possible_kinds(quantities: Iterable[str], *, phases: int) -> tuple[LimitKind
     )
 
 
+def watched_keys(kind: LimitKind, quantities: Iterable[str]) -> tuple[str, ...]:
+    """Which of a meter's quantities a limit of this kind is judged by."""
+    bases = set(RULES[kind].needs)
+    if "current_l1" in bases:
+        bases = {"current"}
+    if kind is LimitKind.LOW_POWER_FACTOR:
+        bases.add("current")
+    wanted = {f"{base}{suffix}" for base in bases for suffix in ("", *(f"_{p}" for p in PHASES))}
+    if kind is LimitKind.OVER_POWER:
+        wanted = {"power"}
+    return tuple(key for key in quantities if key in wanted)
+
+
 def suggestion(
     kind: LimitKind,
     *,
@@ -312,16 +325,21 @@ class LimitWatch:
         """The last verdict, also while there is no value."""
         return self._exceeded
 
+    def set_limit(self, limit: Limit) -> None:
+        """Judge by another limit of the same kind from the next value on."""
+        self.limit = limit
+        self._turning_since = None
+
     def set_threshold(self, threshold: float) -> None:
         """Judge by another threshold from the next value on."""
-        self.limit = Limit(
-            kind=self.limit.kind,
-            threshold=threshold,
-            hysteresis=self.limit.hysteresis,
-            delay_on=self.limit.delay_on,
-            delay_off=self.limit.delay_off,
-        )
-        self._turning_since = None
+        self.set_limit(replace(self.limit, threshold=threshold))
+
+    def due_in(self, monotonic: float) -> float | None:
+        """Seconds until the verdict turns if the value stays as it is; None if it does not."""
+        if self._turning_since is None:
+            return None
+        delay = self.limit.delay_off if self._exceeded else self.limit.delay_on
+        return max(self._turning_since[0] + delay - monotonic, 0.0)
 
     def take(
         self, values: Mapping[str, Value], *, time: float, monotonic: float

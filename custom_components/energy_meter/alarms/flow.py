@@ -1,0 +1,193 @@
+"""Setting an alarm: on which meter, what is watched, and from where on it counts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentryFlow
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+)
+import probatio as vol
+
+from ..const import CONF_IDENTITY, CONF_RATED_CURRENT
+from ..coordinator import MeterCoordinator
+from ..metering.limits import RULES, Limit, LimitKind, possible_kinds, suggestion
+from .data import (
+    CONF_DELAY_OFF,
+    CONF_DELAY_ON,
+    CONF_HYSTERESIS,
+    CONF_LIMIT_KIND,
+    CONF_THRESHOLD,
+    SUBENTRY_ALARM,
+    alarm_id,
+    data_of,
+    limit_of,
+)
+
+# The same steps serve flows whose results differ in type only.
+type Result = Any
+
+LONGEST_DELAY = 86_400
+
+
+class AlarmSubentryFlow(ConfigSubentryFlow):
+    """A new alarm, or another threshold for one that is set."""
+
+    def __init__(self) -> None:
+        """Begin with nothing chosen."""
+        self._meter: MeterCoordinator | None = None
+        self._kind = LimitKind.OVER_POWER
+
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask for the meter."""
+        entry = self._get_entry()
+        if entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="not_running")
+        meters = {meter.identity: meter for meter in entry.runtime_data.meters.values()}
+        if not meters:
+            return self.async_abort(reason="no_meters")
+        if user_input is not None:
+            self._meter = meters.get(user_input[CONF_IDENTITY])
+        elif len(meters) == 1:
+            self._meter = next(iter(meters.values()))
+        if self._meter is not None:
+            return await self.async_step_kind()
+        options = [
+            SelectOptionDict(value=identity, label=meter.name) for identity, meter in meters.items()
+        ]
+        schema = vol.Schema({vol.Required(CONF_IDENTITY): _select(options)})
+        return self.async_show_form(step_id="user", data_schema=schema)
+
+    async def async_step_kind(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask what is to be watched, out of what the meter shows and is not watched yet."""
+        if user_input is not None:
+            self._kind = LimitKind(user_input[CONF_LIMIT_KIND])
+            return await self.async_step_limit()
+        kinds = list(self._free_kinds())
+        if not kinds:
+            return self.async_abort(reason="all_set", description_placeholders={"name": self._name})
+        selector = SelectSelector(
+            SelectSelectorConfig(
+                options=[kind.value for kind in kinds],
+                translation_key=CONF_LIMIT_KIND,
+                mode=SelectSelectorMode.LIST,
+            )
+        )
+        return self.async_show_form(
+            step_id="kind",
+            data_schema=vol.Schema({vol.Required(CONF_LIMIT_KIND): selector}),
+            description_placeholders={"name": self._name},
+        )
+
+    async def async_step_limit(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask for threshold, hysteresis and delays; all are filled in sensibly."""
+        assert self._meter is not None
+        if user_input is not None:
+            identity = self._meter.identity
+            limit = limit_of({CONF_LIMIT_KIND: self._kind, **user_input})
+            title = self._title()
+            return self.async_create_entry(
+                title=title,
+                data=data_of(identity, limit),
+                unique_id=alarm_id(identity, self._kind),
+            )
+        return self._show("limit", self._suggested())
+
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask for another threshold, hysteresis or delay."""
+        subentry = self._get_reconfigure_subentry()
+        limit = limit_of(subentry.data)
+        self._kind = limit.kind
+        if user_input is not None:
+            changed = limit_of({CONF_LIMIT_KIND: self._kind, **user_input})
+            return self.async_update_and_abort(
+                self._get_entry(),
+                subentry,
+                data=data_of(subentry.data[CONF_IDENTITY], changed),
+            )
+        return self._show("reconfigure", limit, name=subentry.title)
+
+    def _show(self, step: str, limit: Limit, name: str | None = None) -> Result:
+        rule = RULES[limit.kind]
+        schema = vol.Schema(
+            {
+                vol.Required(CONF_THRESHOLD, default=limit.threshold): _number(
+                    rule.minimum, rule.maximum, rule.step, rule.unit
+                ),
+                vol.Required(CONF_HYSTERESIS, default=limit.hysteresis): _number(
+                    0, rule.maximum, "any", rule.unit
+                ),
+                vol.Required(CONF_DELAY_ON, default=limit.delay_on): _number(
+                    0, LONGEST_DELAY, 1, "s"
+                ),
+                vol.Required(CONF_DELAY_OFF, default=limit.delay_off): _number(
+                    0, LONGEST_DELAY, 1, "s"
+                ),
+            }
+        )
+        return self.async_show_form(
+            step_id=step,
+            data_schema=schema,
+            description_placeholders={"name": name or self._name},
+        )
+
+    @property
+    def _name(self) -> str:
+        return self._meter.name if self._meter is not None else ""
+
+    def _title(self) -> str:
+        """The meter's name and what is watched, in English: subentries have no translated titles."""
+        return f"{self._name}: {self._kind.value.replace('_', ' ')}"
+
+    def _free_kinds(self) -> Iterator[LimitKind]:
+        assert self._meter is not None
+        taken = {
+            subentry.unique_id
+            for subentry in self._get_entry().get_subentries_of_type(SUBENTRY_ALARM)
+        }
+        for kind in possible_kinds(self._meter.pipeline.provided, phases=self._meter.shape.phases):
+            if alarm_id(self._meter.identity, kind) not in taken:
+                yield kind
+
+    def _suggested(self) -> Limit:
+        meter = self._meter
+        assert meter is not None
+
+        def fresh(*keys: str) -> float | None:
+            return next(
+                (
+                    value
+                    for key in keys
+                    if meter.is_fresh(key) and (value := meter.values.get(key)) is not None
+                ),
+                None,
+            )
+
+        rated: float | None = meter.subentry.data.get(CONF_RATED_CURRENT)
+        return Limit.suggested(
+            self._kind,
+            suggestion(
+                self._kind,
+                rated_current=rated,
+                phases=meter.shape.phases,
+                voltage=fresh("voltage_l1", "voltage"),
+                frequency=fresh("frequency"),
+            ),
+        )
+
+
+def _select(options: list[SelectOptionDict]) -> SelectSelector:
+    return SelectSelector(SelectSelectorConfig(options=options, mode=SelectSelectorMode.LIST))
+
+
+def _number(minimum: float, maximum: float, step: Any, unit: str | None) -> NumberSelector:
+    config = NumberSelectorConfig(min=minimum, max=maximum, step=step, mode=NumberSelectorMode.BOX)
+    if unit is not None:
+        config["unit_of_measurement"] = unit
+    return NumberSelector(config)

@@ -1,5 +1,6 @@
 """Meters of a bridge: they appear by themselves, show what they say, fall silent alone, and stay away when told so."""
 
+from copy import deepcopy
 from datetime import timedelta
 
 from freezegun.api import FrozenDateTimeFactory
@@ -397,3 +398,32 @@ async def test_what_a_bridge_logs_is_in_the_log(
         await hass.async_block_till_done()
         assert "Workshop says: UART 1: no line for 30 s" in caplog.text
         assert "Workshop: brown_out at oven (supply)" in caplog.text
+
+
+async def test_a_crash_of_home_assistant_costs_nothing_that_the_bridge_still_has(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    bridge = workshop(meters=[oven(quantities=("power",))])
+    entry = bridge_entry()
+
+    async def measure(seconds: int) -> None:
+        for _ in range(seconds):
+            freezer.tick(timedelta(seconds=1))
+            bridge.measure("oven", {"power": 36_000.0})
+        await hass.async_block_till_done()
+
+    async with running(hass, bridge, entry) as (runtime, link):
+        await measure(101)
+        await pass_time(hass, freezer, 30)
+        store = hass.data[DATA_STORE]
+        written = deepcopy(
+            (store.record(OVEN).metering, store.record(OVEN).missed, runtime.record.memory)
+        )
+        await measure(50)
+        assert state(hass, "energy_import", OVEN).state == "1.8"
+        await hass.config_entries.async_unload(entry.entry_id)
+        # As if the power had failed: what was written last is all that there is.
+        store.record(OVEN).metering, store.record(OVEN).missed, runtime.record.memory = written
+        await measure(20)
+        await set_up(hass, entry, link)
+        assert state(hass, "energy_import", OVEN).state == "2.0"

@@ -105,6 +105,24 @@ async def test_a_port_that_comes_later_is_found(bridge: SimulatedBridge, port: P
         await until(lambda: listener.hellos)
 
 
+async def test_a_stop_while_the_port_is_being_opened_leaves_nothing_behind(
+    bridge: SimulatedBridge, port: Path
+) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    for plugged in (False, True):
+        if plugged:
+            bridge.plug(port)
+        for turns in range(6):
+            async with running(str(port)):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+    async with running(str(port)) as (_, listener):  # Nobody holds the port.
+        await until(lambda: listener.hellos)
+    assert told == []
+
+
 async def test_noise_and_torn_lines_cost_a_count(bridge: SimulatedBridge, port: Path) -> None:
     bridge.plug(port)
     async with running(str(port)) as (source, listener):

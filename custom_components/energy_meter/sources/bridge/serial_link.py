@@ -16,6 +16,8 @@ from .protocol import BadLine, Hello, parse_line
 from .session import BridgeSession
 
 _OPEN_TIMEOUT: Final = 15.0
+_CANCEL_TIMEOUT: Final = 0.5
+"""Seconds in which the system has opened a port or said that it cannot; over the network it takes longer."""
 _CLOSE_TIMEOUT: Final = 2.0
 _STALE: Final = 0.05
 """Seconds after opening whose bytes are dropped: what an adapter kept from before is no present value."""
@@ -104,16 +106,31 @@ async def serial_probe(url: str, baudrate: int = 9600, wait: float = 6) -> Hello
 
 @asynccontextmanager
 async def _open(url: str, baudrate: int) -> AsyncIterator[_Port]:
-    async with asyncio.timeout(_OPEN_TIMEOUT):
-        reader, writer = await open_serial_connection(url, baudrate)
+    opening = asyncio.ensure_future(open_serial_connection(url, baudrate))
     try:
+        await asyncio.wait({opening}, timeout=_OPEN_TIMEOUT)
+        if not opening.done():
+            raise TimeoutError(f"{url} could not be opened in {_OPEN_TIMEOUT:.0f} s")
+        reader, writer = opening.result()
         yield reader, writer
     finally:
-        # Not `close`, which waits until everything is sent: nobody may be there to take it.
-        writer.transport.abort()
-        with suppress(*_FAILURES):
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await writer.transport.wait_closed()
+        await _close(opening)
+
+
+async def _close(opening: asyncio.Future[_Port]) -> None:
+    """Close what was opened, or is about to be: the system's `open` cannot be taken back half-way."""
+    await asyncio.wait({opening}, timeout=_CANCEL_TIMEOUT)
+    if not opening.done():
+        opening.cancel()
+        await asyncio.wait({opening})
+    if opening.cancelled() or opening.exception() is not None:
+        return
+    _, writer = opening.result()
+    # Not `close`, which waits until everything is sent: nobody may be there to take it.
+    writer.transport.abort()
+    with suppress(*_FAILURES):
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await writer.transport.wait_closed()
 
 
 def _write(writer: SerialStreamWriter[BaseSerialTransport], line: bytes) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final
 from .model import QUANTITIES, Control, ControlKind, MeterShape
 from .sources.bridge import Hello, MeterHello
 
+HUBS: Final = frozenset({"i2c", "i2c_hub"})
+"""Kinds of bridges whose meters are the circuits of a panel."""
 BUFFER: Final = "buffer"
 """The capability of a bridge that keeps readings until they are acknowledged."""
 
@@ -22,6 +24,7 @@ def shape_of(hello: Hello, meter: MeterHello) -> MeterShape:
         resolution={key: digit for key, digit in meter.resolution.items() if digit > 0},
         controls=meter.controls,
         interval=hello.interval,
+        circuit=hello.kind in HUBS,
         late=BUFFER in hello.capabilities,
     )
 
@@ -55,6 +58,7 @@ def shape_to_json(shape: MeterShape, firmware: str) -> dict[str, Any]:
             for control in shape.controls
         ],
         "interval": shape.interval,
+        "circuit": shape.circuit,
         "late": shape.late,
     }
 
@@ -87,6 +91,7 @@ def shape_from_json(data: Mapping[str, Any]) -> MeterShape | None:
                 for each in data["controls"]
             ),
             interval=None if data.get("interval") is None else float(data["interval"]),
+            circuit=data.get("circuit") is True,
             late=data.get("late") is True,
         )
     except KeyError, TypeError, ValueError, AttributeError:

@@ -41,6 +41,9 @@ PARALLEL_UPDATES = 0
 COUNTER_DECIMALS: Final = 3
 """A counter is kept to the watt-hour, whatever number of decimals is worth showing."""
 
+CIRCUIT_SHOWN: Final = frozenset({"apparent_power", "reactive_power"})
+"""What is on at first for a circuit of a panel, beside what is for any meter."""
+
 _DEVICE_CLASSES: Final[Mapping[Kind, SensorDeviceClass]] = {
     Kind.VOLTAGE: SensorDeviceClass.VOLTAGE,
     Kind.CURRENT: SensorDeviceClass.CURRENT,
@@ -98,6 +101,8 @@ class QuantitySensor(MeterEntity, RestoreSensor):
         super().__init__(meter, quantity.key)
         counts = meter.counts(quantity)
         self.entity_description = describe(quantity, counts)
+        if meter.shape.circuit and quantity.key in CIRCUIT_SHOWN:
+            self._attr_entity_registry_enabled_default = True
         self._keeps = counts is not None
         self._decimals = (
             quantity.precision if counts is None else max(quantity.precision, COUNTER_DECIMALS)

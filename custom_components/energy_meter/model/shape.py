@@ -27,6 +27,8 @@ class MeterShape:
     """What is offered to users; a source may know of more."""
     interval: float | None = None
     """Seconds between two readings, where that is not the user's to say."""
+    circuit: bool = False
+    """Whether it is one of the circuits of a panel."""
     late: bool = False
     """Whether readings of a silence may still arrive after it: they are kept where it hangs."""
 

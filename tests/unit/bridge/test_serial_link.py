@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import contextlib
 import os
 from pathlib import Path
+import threading
 import time
 import tty
 from typing import Any
@@ -106,18 +107,28 @@ async def test_a_port_that_comes_later_is_found(bridge: SimulatedBridge, port: P
 
 
 async def test_a_stop_while_the_port_is_being_opened_leaves_nothing_behind(
-    bridge: SimulatedBridge, port: Path
+    bridge: SimulatedBridge, port: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    opening = threading.Event()
+    system_open = os.open
+
+    def slow_open(path: Any, *arguments: Any) -> int:
+        if path == str(port):
+            opening.set()
+            time.sleep(0.1)
+        return system_open(path, *arguments)
+
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     for plugged in (False, True):
         if plugged:
             bridge.plug(port)
-        for turns in range(6):
-            async with running(str(port)):
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
+        opening.clear()
+        monkeypatch.setattr(os, "open", slow_open)
+        async with running(str(port)):
+            await until(opening.is_set)
+        monkeypatch.undo()
+        await asyncio.sleep(0.2)
     async with running(str(port)) as (_, listener):  # Nobody holds the port.
         await until(lambda: listener.hellos)
     assert told == []

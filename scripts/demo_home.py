@@ -53,8 +53,27 @@ frontend:
 history:
 logbook:
 
+automation:
+  - alias: Tell what load shedding does
+    mode: queued
+    triggers:
+      - trigger: state
+        entity_id: event.load_shedding_log
+    conditions:
+      - "{{{{ trigger.to_state.attributes.event_type in ['shed', 'restored'] }}}}"
+    actions:
+      - action: persistent_notification.create
+        data:
+          title: Load shedding
+          message: >-
+            {{% set log = trigger.to_state.attributes %}}
+            {{{{ states('sensor.flat_clock') }}}}: {{{{ log.load }}}}
+            {{{{ 'off' if log.event_type == 'shed' else 'on again' }}}},
+            at {{{{ log.value }}}} W of {{{{ log.bound }}}} W.
+
 energy_meter_demo:
   meters: {meters}
+  fast: {fast}
   bridge_port: {bridge_port}
   bridge_key: {bridge_key}
   circuits: {circuits}
@@ -109,6 +128,7 @@ def write_configuration(
     meters: bool,
     bridge: tuple[int, str],
     circuits: int = CIRCUITS,
+    fast: bool = False,
 ) -> None:
     """Make a fresh configuration directory; what an earlier run left in it goes away.
 
@@ -127,6 +147,7 @@ def write_configuration(
         CONFIGURATION.format(
             days=days,
             meters=str(meters).lower(),
+            fast=str(fast).lower(),
             bridge_port=bridge[0],
             bridge_key=bridge[1],
             circuits=circuits,
@@ -229,6 +250,7 @@ async def run(arguments: argparse.Namespace) -> None:
             meters=not arguments.empty,
             bridge=bridge,
             circuits=arguments.circuits,
+            fast=arguments.fast,
         )
         print(f"Starting Home Assistant; its log is {directory / 'home-assistant.log'}", flush=True)
         serial_port = None
@@ -245,6 +267,10 @@ async def run(arguments: argparse.Namespace) -> None:
             print(f"Log in as {USER} with the password {PASSWORD}.")
             if serial_port is None:
                 print(f"The house's energy: {base}/energy")
+                print(
+                    "Load shedding, when the oven and the car are too much at six:"
+                    f" {base}/logbook?entity_id=event.load_shedding_log"
+                )
             else:
                 print(
                     f"Set up meters: {base}/config/integrations/dashboard/add?domain=energy_meter"
@@ -275,6 +301,9 @@ def main() -> int:
         prog="scripts/demo", description="Home Assistant with a simulated house, until Ctrl-C."
     )
     parser.add_argument("--empty", action="store_true", help="start without any configured meter")
+    parser.add_argument(
+        "--fast", action="store_true", help="let a day of the flat pass in less than ten minutes"
+    )
     parser.add_argument("--port", type=int, help="port of the user interface; 0 for any free one")
     parser.add_argument("--days", type=int, default=7, help="days of history (default: 7)")
     parser.add_argument(

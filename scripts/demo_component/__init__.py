@@ -62,6 +62,7 @@ from custom_components.energy_meter.sources.simulated.meter import METERS, Simul
 from custom_components.energy_meter.sources.simulated.panel import panel_circuits, panel_id
 
 from .history import Shown, import_history
+from .shedding import TITLE as SHEDDING, async_furnish_flat, settings, subentries
 
 DOMAIN = "energy_meter_demo"
 
@@ -93,7 +94,10 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
         outcome = "failed"
         try:
             await _async_add_user(hass, options["user"], options["password"])
+            fast: bool = options["fast"]
+            await async_furnish_flat(hass, config, fast=fast)
             if options["meters"]:
+                await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
                 await _async_add_bridge(hass, options["bridge_port"], options["bridge_key"])
                 if options["circuits"]:
                     await _async_add_panel(hass, options["circuits"])

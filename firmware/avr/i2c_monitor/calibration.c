@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { UNITY = 1000000, DEAD_BAND_MA = 20 };
+enum { UNITY = 1000000, DEAD_BAND_MA = 100 /* a Hall sensor's own noise */ };
 static const int32_t NOMINAL_MHZ = 50000;
 
 void store_defaults(struct kept *kept)

@@ -22,6 +22,8 @@ const struct sensors MONITOR_SENSORS = {
 static const struct energy_policy ENERGY = {
     .enough = 10000, .much = UINT32_MAX, .little = 1, .seconds = 60, .late_seconds = 900};
 
+enum { FAILING_SECONDS = 10 }; /* between two saves because of mains that goes */
+
 static void tag(struct monitor *m)
 {
     m->tag = crc16(&m->store.now.id, sizeof m->store.now.id);
@@ -60,6 +62,7 @@ void monitor_identify(struct monitor *m, uint64_t random)
 
 void monitor_window(struct monitor *m, const struct sums *sums)
 {
+    bool was_live = m->sums.samples && !(m->last.flags & FLAG_NO_VOLTAGE);
     m->sums = *sums;
     measure(sums, &MONITOR_SENSORS, &m->calibration, &m->last);
     if (m->overrun)
@@ -72,6 +75,9 @@ void monitor_window(struct monitor *m, const struct sums *sums)
     m->sequence++;
     publish_measurement(m);
     publish_diagnostics(m);
+    /* The mains has gone, and the supply may follow: save while it lasts. */
+    if (was_live && m->last.flags & FLAG_NO_VOLTAGE && m->energy.seconds >= FAILING_SECONDS)
+        energy_save(&m->energy);
 }
 
 void monitor_work(struct monitor *m)

@@ -17,6 +17,8 @@ from .far_end import FarEnd, Heard, LineReport, Trouble, wait_until
 from .integration_client import integration_client
 from .least import request_time
 from .line_client import line_client
+from . import i2c_panel as panels
+from .i2c_panel import MONITORS, QUANTITIES as PANEL_QUANTITIES, run_panel
 from .load_shedding import LIMITS, LOADS, REACTIONS, run_load_shedding
 from .near_end import ClientFactory, NearEnd, Published
 from .report import Row
@@ -568,6 +570,40 @@ def load_shedding(bench: Bench) -> Iterator[Row]:
         yield Row(scenario=scenario, client=OURS, figure=figure, value=value, target=target)
 
 
+def i2c_panel(bench: Bench) -> Iterator[Row]:
+    """A hundred monitors on one I²C bus: bus time against the least, and what it costs Home Assistant."""
+    seconds = 15.0 if bench.quick else 120.0
+    for speed in (100_000,) if bench.quick else (100_000, 400_000):
+        scenario = f"{MONITORS} I²C monitors × {len(PANEL_QUANTITIES)} quantities every second, {speed // 1000} kHz"
+        bench.say(scenario)
+        panel = run_panel(speed=speed, seconds=seconds)
+        notes, lag = panel.notes, sorted(panel.lag)
+        elapsed = notes[panels.ELAPSED]
+        yield Row(
+            scenario=scenario,
+            client=OURS,
+            figure="s of bus time per round",
+            value=notes[panels.BUS_TIME] / notes[panels.ROUNDS],
+            compared=notes[panels.BUS_TIME] / notes[panels.LEAST],
+            against="the measurements alone",
+            target=1.10,
+        )
+        for figure, value, target in (
+            ("s between two rounds", elapsed / notes[panels.ROUNDS], 1.05),
+            ("ms of event-loop lag, 99 of 100", 1_000 * lag[round(0.99 * (len(lag) - 1))], 10.0),
+            ("ms of the longest step of the event loop", 1_000 * panel.longest, 20.0),
+            (
+                "% of one processor, without the simulation",
+                100 * (panel.cpu / seconds - notes[panels.SIMULATION] / elapsed),
+                None,
+            ),
+            ("entities", float(notes[panels.ENTITIES]), None),
+            ("s from set-up to all of them shown", notes[panels.START_UP], 10.0),
+            ("thousand rows per hour for the recorder", notes[panels.STATES] / elapsed * 3.6, None),
+        ):
+            yield Row(scenario=scenario, client=OURS, figure=figure, value=value, target=target)
+
+
 def _megabytes(published: Published) -> float:
     return (published.memory - published.memory_before) / 1e6
 
@@ -582,4 +618,5 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "load": load,
     "bridge_lines": bridge_lines,
     "load_shedding": load_shedding,
+    "i2c_panel": i2c_panel,
 }

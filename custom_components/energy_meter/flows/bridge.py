@@ -2,9 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+import re
 from typing import Any, Final
 
-from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntry, ConfigFlow
+from homeassistant.config_entries import (
+    SOURCE_RECONFIGURE,
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigFlow,
+)
 from homeassistant.const import CONF_NAME
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
@@ -32,6 +38,7 @@ type Probe = Callable[[Data], Awaitable[Heard]]
 type Explain = Callable[[Exception, Data], Awaitable[Trouble]]
 """Says what such an exception means to the user."""
 
+_MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()#+!<>|~&:]")
 PROBE_ERRORS: Final = (SourceError, HomeAssistantError, OSError)
 
 
@@ -119,7 +126,9 @@ class BridgeSteps(SetupFlow, ConfigFlow):
         try:
             return await probe(data)
         finally:
-            await self.hass.config_entries.async_setup(entry.entry_id)
+            # Unless it was removed or disabled meanwhile.
+            if entry.state is ConfigEntryState.NOT_LOADED and entry in self._own_entries():
+                await self.hass.config_entries.async_setup(entry.entry_id)
 
     def _show_listening(self) -> Result:
         return self.async_show_progress(
@@ -161,9 +170,10 @@ class BridgeSteps(SetupFlow, ConfigFlow):
         if user_input is not None:
             self._bridge_title = user_input[CONF_NAME].strip() or self._likely_bridge_name()
             return await self.async_bridge_done()
-        if self.heard.bridge is not None and self.entry is None:
-            await self.async_set_unique_id(self.heard.bridge, raise_on_progress=False)
+        if self.heard.bridge is not None:
             self.abort_if_bridge_known(self.heard.bridge)
+            if self.entry is None:
+                await self.async_set_unique_id(self.heard.bridge, raise_on_progress=False)
         return self.show(
             "bridge_heard",
             heard_form(),
@@ -180,7 +190,7 @@ class BridgeSteps(SetupFlow, ConfigFlow):
         )
         names |= {meter: meter for meter in heard.values if meter not in names}
         return "\n".join(
-            f"- **{name}**: {values_text(heard.values.get(meter, {})) or self.phrases('no_values')}"
+            f"- **{plain(name)}**: {values_text(heard.values.get(meter, {})) or self.phrases('no_values')}"
             for meter, name in names.items()
         ) or self.phrases("bridge_nothing_yet")
 
@@ -193,7 +203,7 @@ class BridgeSteps(SetupFlow, ConfigFlow):
             about = " ".join(
                 part for part in (hello.hardware or hello.kind, hello.firmware) if part
             )
-            notes.append(self.phrases("bridge_is", about=about or "–", bridge=hello.bridge))
+            notes.append(self.phrases("bridge_is", about=plain(about) or "–", bridge=hello.bridge))
         return "\n\n".join(notes)
 
     def _likely_bridge_name(self) -> str:
@@ -233,8 +243,14 @@ class BridgeSteps(SetupFlow, ConfigFlow):
                 raise AbortFlow("bridge_already_configured", {"name": entry.title})
 
     def _other_entries(self) -> list[ConfigEntry]:
-        return [
-            entry
-            for entry in self.hass.config_entries.async_entries(DOMAIN, include_ignore=False)
-            if self.entry is None or entry.entry_id != self.entry.entry_id
-        ]
+        return [entry for entry in self._own_entries() if entry is not self.entry]
+
+    def _own_entries(self) -> list[ConfigEntry]:
+        return self.hass.config_entries.async_entries(
+            DOMAIN, include_ignore=False, include_disabled=True
+        )
+
+
+def plain(text: str) -> str:
+    """What a bridge says of itself, so that nothing in it is taken for Markdown: no link, no picture."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))

@@ -60,6 +60,7 @@ class BridgeMqttSteps(BridgeSteps):
         await self.async_set_unique_id(bridge)
         self.abort_if_bridge_known(bridge)
         self.bridge_data = {CONF_WAY: WAY_MQTT, CONF_PREFIX: prefix, CONF_BRIDGE: bridge}
+        self.abort_if_place_used()
         await self.async_prepare_bridge()
         self.heard = Heard(hello.hello)
         name = (hello.hello and hello.hello.name) or bridge

@@ -89,6 +89,8 @@ class BridgeTcpSteps(BridgeSteps):
         }
         await self.async_set_unique_id(bridge)
         self._follow(bridge)
+        self.bridge_data = {CONF_WAY: WAY_TCP, **self._announced}
+        self.abort_if_place_used()
         await self.async_prepare_bridge()
         name = discovery_info.properties.get("name")
         self._name = name[:64] if isinstance(name, str) and name.strip() else bridge

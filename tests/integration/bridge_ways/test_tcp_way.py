@@ -34,7 +34,7 @@ from tests.integration.bridge_ways.support import (
 )
 from tests.integration.flow_support import Flow
 from tests.integration.runtime_support import until
-from tests.support.bridge import SimulatedBridge
+from tests.support.bridge import SimulatedBridge, SimulatedMeter
 
 pytestmark = pytest.mark.usefixtures("socket_enabled", "impatience")
 
@@ -369,3 +369,68 @@ async def test_the_address_is_changed_and_the_entry_pauses_while_it_is_tried(
         await hass.async_block_till_done()
         assert entry.data["port"] == other
         await shows(hass, "power", 570, "oven", "a4cf12d3e4f5")
+
+
+async def test_what_a_bridge_calls_its_meters_is_shown_as_text_and_nothing_else(
+    hass: HomeAssistant,
+) -> None:
+    board = SimulatedBridge(
+        "b1",
+        meters=[SimulatedMeter(id="oven", name="**[Click](http://evil.example)** <img src=x>")],
+        name="![Here](http://evil.example)",
+    )
+    port = await board.listen()
+    try:
+        async with measuring(board):
+            flow = await choose_way(hass, "tcp")
+            await flow.fill(host="127.0.0.1", port=port)
+            shown = await heard(flow)
+        assert r"\*\*\[Click\]\(http\://evil.example\)\*\* \<img src=x\>" in shown
+        # A form's field shows text as it is.
+        assert flow.prefilled() == {"name": "![Here](http://evil.example)"}
+    finally:
+        await board.close()
+
+
+async def test_a_bridge_does_not_become_one_that_is_set_up_already(hass: HomeAssistant) -> None:
+    async with (
+        listening(bridge="one") as (_one, port),
+        listening(bridge="two") as (_two, other),
+        unloaded(hass),
+    ):
+        entry = await added(hass, port)
+        await added(hass, other)
+        await hass.async_block_till_done()
+        flow = await Flow.reconfigure(hass, entry)
+        await flow.choose("bridge_tcp")
+        await flow.fill(host="localhost", port=other, key=KEY)
+        await flow.wait()
+        assert flow.errors == {"base": "bridge_other"}
+        await flow.fill(host="localhost", port=other, key=KEY, anyway=True)
+        assert flow.result["reason"] == "bridge_already_configured"
+        assert entry.unique_id == "one"
+
+
+async def test_a_board_that_was_replaced_is_taken_in_the_place_of_the_old_one_if_the_user_says_so(
+    hass: HomeAssistant,
+) -> None:
+    async with (
+        listening(bridge="old") as (_old, port),
+        listening(bridge="new") as (_new, other),
+        unloaded(hass),
+    ):
+        entry = await added(hass, port)
+        await shows(hass, "power", 570, "oven", "old")
+        meters = dict(entry.subentries)
+        flow = await Flow.reconfigure(hass, entry)
+        await flow.choose("bridge_tcp")
+        await flow.fill(host="127.0.0.1", port=other, key=KEY)
+        await flow.wait()
+        await flow.fill(host="127.0.0.1", port=other, key=KEY, anyway=True)
+        await flow.fill(name="Workshop")
+        assert flow.result["reason"] == "bridge_changed"
+        assert entry.unique_id == "new"
+        # Its meters, entities and history go on as they were.
+        await until(lambda: hass.states.get("sensor.oven_power") is not None)
+        await shows(hass, "power", 570, "oven", "old")
+        assert entry.subentries.keys() == meters.keys()

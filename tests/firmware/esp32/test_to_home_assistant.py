@@ -4,7 +4,6 @@ Nothing between is doubled but the chip: the firmware runs in MicroPython, the c
 is Home Assistant. Hours without a link pass at once, because the board's clock can be moved.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path

@@ -190,7 +190,7 @@ class App:
     def _start_usb(self, start):
         from .usb_uplink import UsbUplink
 
-        self._add(start, UsbUplink(self.bridge, board.usb(), self.settings["usb"]["crc"]))
+        self._add(start, UsbUplink(self.bridge, board.Usb(), self.settings["usb"]["crc"]))
         self.bridge.print_log = lambda text: (
             None
         )  # Its lines would stand among those of the protocol.

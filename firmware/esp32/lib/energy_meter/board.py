@@ -3,6 +3,7 @@
 import asyncio
 import binascii
 import os
+import select
 import socket
 import sys
 
@@ -116,9 +117,34 @@ def watchdog(seconds):
     return machine.WDT(timeout=seconds * 1000) if seconds else None
 
 
-def usb():
-    """(reader, writer) of the USB port."""
-    return asyncio.StreamReader(sys.stdin.buffer), asyncio.StreamWriter(sys.stdout.buffer, {})
+class Usb:
+    """The USB port.
+
+    On the ESP32 reading waits for as many bytes as were asked for, with everything else standing still: so one
+    byte is read at a time, and only while there is one.
+    """
+
+    def __init__(self):
+        """Take it over from the console."""
+        self._stream = asyncio.StreamReader(sys.stdin.buffer)
+        self._writer = asyncio.StreamWriter(sys.stdout.buffer, {})
+        self._poll = select.poll()
+        self._poll.register(sys.stdin.buffer, select.POLLIN)
+
+    async def read(self, most):
+        """What has arrived, at most so many bytes; empty if the port is closed at the other end."""
+        data = bytearray(await self._stream.read(1))
+        while data and len(data) < most and self._poll.poll(0):
+            piece = sys.stdin.buffer.read(1)
+            if not piece:
+                break
+            data += piece
+        return bytes(data)
+
+    async def write(self, data):
+        """Send."""
+        self._writer.write(data)
+        await self._writer.drain()
 
 
 def station(hostname):

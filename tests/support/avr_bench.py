@@ -132,7 +132,7 @@ class AvrBench:
         return _numbers(self.ask(f"true {node}"))
 
     def stat(self, node: int = 0) -> dict[str, float]:
-        """Share of time in interrupts, the longest (µs), conversions per second, EEPROM writes."""
+        """Share of time in interrupts, the longest (µs), conversions per second, EEPROM writes, lowest stack."""
         return _numbers(self.ask(f"stat {node}"))
 
     # The serial port

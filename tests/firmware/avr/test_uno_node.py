@@ -302,6 +302,25 @@ def test_a_restart_that_was_asked_for_is_no_event(own: AvrBench) -> None:
     assert health["reset"] == "command"
 
 
+def test_identify_blinks_for_ten_seconds_and_else_the_light_shows_the_mains(own: AvrBench) -> None:
+    def seen() -> set[int | None]:
+        levels = set()
+        for _ in range(12):
+            own.run(0.25)
+            levels.add(own.pin("B", 5))
+        return levels
+
+    assert seen() == {1}
+    own.say({"type": "command", "id": 9, "control": "identify", "value": 1})
+    own.run(0.5)
+    assert seen() == {0, 1}
+    own.run(8)
+    assert seen() == {1}
+    own.set(vrms=0)
+    own.run(2)
+    assert seen() == {0}
+
+
 def test_the_relay_switches_its_pin_and_is_read_back_from_its_contact(own: AvrBench) -> None:
     def say(number: int, control: str, value: int) -> dict[str, Any]:
         message = {"type": "command", "id": number, "meter": "main"}

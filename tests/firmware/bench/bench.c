@@ -130,9 +130,11 @@ static void do_i2c(char **words, int count)
 static void do_stat(const struct node *n)
 {
     double seconds = node_time(n);
-    answer("ok time=%.6f interrupts=%.5f longest=%.2f conversions=%.2f eeprom_writes=%lu", seconds,
+    answer("ok time=%.6f interrupts=%.5f longest=%.2f conversions=%.2f eeprom_writes=%lu stack=%u",
+           seconds,
            n->interrupt_cycles / (seconds * NODE_FREQUENCY),
-           n->longest_interrupt / NODE_FREQUENCY * 1e6, n->conversions / seconds, n->eeprom_writes);
+           n->longest_interrupt / NODE_FREQUENCY * 1e6, n->conversions / seconds, n->eeprom_writes,
+           n->lowest_stack);
 }
 
 /* Commands that begin with the number of a node. */

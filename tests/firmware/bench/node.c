@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { EECR = 0x3F, EEARL = 0x41, EEARH = 0x42, EEPE = 0x02, EEMPE = 0x04, RAM_START = 0x100 };
-enum { TWINT = 0x80, TWSTO = 0x10 };
+enum { TWINT = 0x80, TWSTO = 0x10, SPL = 0x5D, SPH = 0x5E };
 enum { EEPROM_WRITE_US = 3400, PTY_EVERY_US = 1000 };
 
 static elf_firmware_t *firmware_of_all;
@@ -80,6 +80,9 @@ static void on_interrupt(struct avr_irq_t *irq, uint32_t value, void *param)
 {
     (void)irq;
     struct node *n = param;
+    unsigned stack = n->avr->data[SPL] | n->avr->data[SPH] << 8;
+    if (value && stack < n->lowest_stack)
+        n->lowest_stack = stack;
     if (value && !n->in_interrupt)
         n->interrupt_from = n->avr->cycle;
     if (!value && n->in_interrupt) {
@@ -184,6 +187,7 @@ void node_start(struct node *n, elf_firmware_t *firmware)
     memset(n, 0, sizeof *n);
     n->pty = -1;
     n->cut_after = -1;
+    n->lowest_stack = UINT16_MAX;
     wave_defaults(&n->wave);
     build(n, 0);
     memset(node_eeprom(n), 0xFF, NODE_EEPROM);

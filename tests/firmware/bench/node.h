@@ -37,6 +37,7 @@ struct node {
     unsigned long conversions;
     bool in_interrupt;
     avr_cycle_count_t interrupt_from, interrupt_cycles, longest_interrupt;
+    unsigned lowest_stack; /* the stack pointer's lowest value at the beginning of an interrupt */
 };
 
 void node_start(struct node *n, elf_firmware_t *firmware);

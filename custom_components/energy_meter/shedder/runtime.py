@@ -23,6 +23,7 @@ from homeassistant.helpers.event import (
 )
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
+import probatio
 
 from ..const import DOMAIN, SUBENTRY_LIMIT, SUBENTRY_LOAD
 from ..issues import Issue, async_clear, async_raise
@@ -41,6 +42,8 @@ SILENT: Final = 300.0
 """Seconds without a usable reading, at the least, before the user is asked to look."""
 FAILURES: Final = 2
 """Times in a row that a load does not react before the user is asked to look."""
+_FAILURES: Final = (HomeAssistantError, ValueError, TimeoutError, probatio.Invalid)
+"""What an action raises that cannot be carried out."""
 
 type ShedderConfigEntry = ConfigEntry[ShedderRuntime]
 
@@ -130,8 +133,16 @@ class ShedderRuntime:
 
     async def async_update(self) -> None:
         """Follow a change of the configuration."""
-        plan = plan_of(self.entry)
         await self._async_give_back_removed()
+        plan = plan_of(self.entry)
+        known = self.limits
+        if any(
+            limit.id in known and known[limit.id].measure is not limit.measure
+            for limit in plan.limits
+        ):
+            # Watts have become amperes: that is another entity to Home Assistant.
+            self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
+            return
         self.controller.configure(plan, self.now)
         self._quiet()
         self._take_plan()
@@ -197,12 +208,14 @@ class ShedderRuntime:
             await async_give_back(self.hass, self.controller.memory, load_id, device)
 
     def _forget_old_entities(self) -> None:
-        """Drop the entities of limits that are gone."""
+        """Drop the entities of limits that are gone, and the numbers of those that follow something now."""
         registry = er.async_get(self.hass)
         for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
             key = entity.unique_id.removeprefix(f"{self.entry.entry_id}_")
             subentry_id, _, suffix = key.partition("_")
-            if suffix in {"headroom", "limit"} and subentry_id not in self.entry.subentries:
+            limit = self.limits.get(subentry_id)
+            gone = limit is None or (suffix == "limit" and limit.value is None)
+            if suffix in {"headroom", "limit"} and gone:
                 registry.async_remove(entity.entity_id)
 
     # What is seen
@@ -346,7 +359,7 @@ class ShedderRuntime:
             if command is not None:
                 domain, action, data = command
                 await self.hass.services.async_call(domain, action, data, blocking=True)
-        except (HomeAssistantError, ValueError, TimeoutError) as err:
+        except _FAILURES as err:
             _LOGGER.warning("%s could not be switched: %s", self.load_name(act.load), err)
             if act.load in self.devices:
                 self.controller.failed(act.load, self.now)
@@ -491,7 +504,7 @@ async def async_give_back(
     domain, action, data = command
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
-    except (HomeAssistantError, ValueError, TimeoutError) as err:
+    except _FAILURES as err:
         _LOGGER.warning("%s could not be switched on again: %s", device.entity_id, err)
 
 

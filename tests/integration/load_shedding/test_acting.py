@@ -261,6 +261,27 @@ async def test_a_dry_run_switches_nothing_and_says_what_it_would(
     assert home.is_on("heater")
 
 
+async def test_a_dry_run_that_begins_gives_back_what_was_taken_in_earnest(
+    hass: HomeAssistant, home: Home
+) -> None:
+    await home.start(limit(), load("heater", 1))
+    await home.measure(6_500)
+    assert not home.is_on("heater")
+    switch = shown(hass, "dry_run", "switch").entity_id
+    await home.call("switch", "turn_on", entity_id=switch)
+    await home.wait(3)
+    assert home.is_on("heater")
+    await home.wait(3)
+    await home.measure(8_500)
+    assert home.is_on("heater")
+    assert shown(hass, "shed_loads").state == "1"
+    await home.call("switch", "turn_off", entity_id=switch)
+    assert shown(hass, "shed_loads").state == "0", "what was only said is forgotten"
+    await home.wait(3)
+    await home.measure(8_500)
+    assert not home.is_on("heater")
+
+
 async def test_a_dimmable_load_goes_down_step_by_step_and_up_again(
     hass: HomeAssistant, home: Home
 ) -> None:

@@ -207,3 +207,28 @@ async def test_how_careful_it_is_can_be_changed(hass: HomeAssistant, home: Home)
     assert not home.is_on("heater"), "3500 W less the margin are not enough"
     await home.hold(900, 80)
     assert home.is_on("heater")
+
+
+async def test_a_limit_that_follows_something_from_now_on_has_no_number_any_more(
+    hass: HomeAssistant, home: Home
+) -> None:
+    entry = await home.start(limit(), load("heater", 1))
+    number = entity_id(hass, "number", "limit")
+    await home.measure(4, "sensor.contract", "kW")
+    given = {key: value for key, value in LIMIT.items() if key != "value"}
+    await change(hass, entry, "Main fuse", {**given, "follows": "sensor.contract"})
+    assert hass.states.get(number) is None
+    await home.measure(4_500)
+    assert not home.is_on("heater")
+    await change(hass, entry, "Main fuse", LIMIT)
+    assert shown(hass, "limit", "number").state == "5000.0"
+
+
+async def test_a_limit_of_another_kind_has_other_units(hass: HomeAssistant, home: Home) -> None:
+    entry = await home.start(limit(), load("heater", 1))
+    await home.measure(10, "sensor.phase", "A")
+    await change(hass, entry, "Main fuse", {**LIMIT, "sensor": "sensor.phase", "value": 16})
+    await hass.async_block_till_done()
+    assert shown(hass, "headroom").attributes["unit_of_measurement"] == "A"
+    await home.measure(11, "sensor.phase", "A")
+    assert shown(hass, "headroom").state == "5.0"

@@ -18,6 +18,12 @@ from .connection import async_follow_port, async_link
 from .const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, CONF_WAY, DOMAIN, KIND_BRIDGE, WAY_I2C
 from .i2c_runtime import I2CRuntime, make_bus
 from .issues import async_clear_all
+from .notifier.entry import (
+    async_remove_messenger,
+    async_setup_messenger,
+    async_unload_messenger,
+    is_messenger,
+)
 from .profiles import async_check_profiles
 from .runtime import DATA_LIBRARY, LineRuntime
 from .runtime_base import (
@@ -79,6 +85,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry) 
     """Set up a line or a bridge and its meters, none of which is waited for; or load shedding."""
     if is_load_shedding(entry):
         return await async_setup_shedder(hass, entry)
+    if is_messenger(entry):
+        return await async_setup_messenger(hass, entry)
     runtime: EntryRuntime
     if entry.data.get(CONF_KIND) == KIND_BRIDGE:
         if entry.data[CONF_WAY] == WAY_I2C:
@@ -100,6 +108,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
     """Take a line and its meters down."""
     if is_load_shedding(entry):
         return await async_unload_shedder(hass, entry)
+    if is_messenger(entry):
+        return await async_unload_messenger(hass, entry)
     if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
         return False
     await entry.runtime_data.async_stop()
@@ -110,6 +120,9 @@ async def async_remove_entry(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
     """Leave nothing of a line or a bridge and its meters, except of those that moved elsewhere."""
     if is_load_shedding(entry):
         await async_remove_shedder(hass, entry)
+        return
+    if is_messenger(entry):
+        async_remove_messenger(hass, entry)
         return
     elsewhere = configured_identities(hass, besides=entry.entry_id)
     for subentry in meter_subentries(entry):

@@ -26,6 +26,8 @@ from .flows.new_line import NewLineSteps
 from .flows.reconfigure import ReconfigureLineSteps
 from .flows.subentry import MeterSubentryFlow
 from .flows.trouble import Trouble
+from .notifier.entry import is_messenger
+from .notifier.flow import MessengerSteps
 from .shedder.flow import SUBENTRY_FLOWS, LoadSheddingSteps, is_load_shedding
 
 
@@ -37,6 +39,7 @@ class EnergyMeterConfigFlow(
     BridgeMqttSteps,
     BridgeI2CSteps,
     LoadSheddingSteps,
+    MessengerSteps,
     ConfigFlow,
     domain=DOMAIN,
 ):
@@ -54,6 +57,8 @@ class EnergyMeterConfigFlow(
         """Meters are added to a line; those of a bridge come by themselves, and back if removed; alarms."""
         if is_load_shedding(config_entry):
             return SUBENTRY_FLOWS
+        if is_messenger(config_entry):
+            return {}
         if is_bridge(config_entry):
             return {
                 SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow,
@@ -85,7 +90,7 @@ class EnergyMeterConfigFlow(
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask what is to be connected."""
         return self.async_show_menu(
-            step_id="user", menu_options=["modbus", "bridge", "load_shedding"]
+            step_id="user", menu_options=["modbus", "bridge", "load_shedding", "messenger"]
         )
 
     @override
@@ -93,6 +98,8 @@ class EnergyMeterConfigFlow(
         """Ask where a line or a bridge is now."""
         if is_load_shedding(self._get_reconfigure_entry()):
             return await self.async_step_load_shedding_changed()
+        if is_messenger(self._get_reconfigure_entry()):
+            return await self.async_step_messenger_changed()
         if is_bridge(self._get_reconfigure_entry()):
             return await self.async_step_bridge_moved()
         return await super().async_step_reconfigure()

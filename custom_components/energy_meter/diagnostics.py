@@ -27,6 +27,7 @@ from .const import (
     SUBENTRY_METER,
 )
 from .coordinator import MeterCoordinator
+from .notifier.entry import MessengerRuntime, messenger_diagnostics
 from .runtime import LineRuntime
 from .runtime_base import EnergyMeterConfigEntry, meter_subentries
 from .shedder.diagnostics import shedder_diagnostics
@@ -61,6 +62,8 @@ async def async_get_config_entry_diagnostics(
     runtime = entry.runtime_data
     if isinstance(runtime, ShedderRuntime):
         return shedder_diagnostics(runtime)
+    if isinstance(runtime, MessengerRuntime):
+        return messenger_diagnostics(runtime)
     if isinstance(runtime, BridgeRuntime):
         meters = entry.get_subentries_of_type(SUBENTRY_BRIDGE_METER)
         return {

@@ -76,6 +76,8 @@ class Issue(StrEnum):
     """Load shedding has no readings for a limit."""
     LOAD_NO_REACTION = "load_no_reaction"
     """A load does not do what load shedding tells it."""
+    MESSENGER_FAILS = "messenger_fails"
+    """Messages to a person do not get through."""
 
 
 _ERRORS: Final = frozenset(

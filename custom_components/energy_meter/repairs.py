@@ -383,6 +383,7 @@ _FIXES: dict[Issue, type[_Fix]] = {
     Issue.I2C_MONITOR_VERSION: LookAgainFix,
     Issue.I2C_BUS_HELD: LookAgainFix,
     Issue.I2C_BUS_GONE: LookAgainFix,
+    Issue.MESSENGER_FAILS: ReloadFix,
 }
 
 

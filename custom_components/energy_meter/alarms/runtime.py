@@ -138,11 +138,12 @@ class Alarm:
         if due is not None:
             # A value that stays the same wakes nobody, and yet its time comes.
             self._timer = async_call_later(self.hass, due, self._due)
+        # First the state, then the event: whoever acts on the event finds the state that goes with it.
+        for update in tuple(self._shown):
+            update()
         if change is not None:
             self.meter.record.limits[self.kind.value] = self.watch.to_dict()
             self._changed(self, change)
-        for update in tuple(self._shown):
-            update()
 
     @callback
     def _due(self, _now: datetime) -> None:

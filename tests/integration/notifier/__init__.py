@@ -1,0 +1,1 @@
+"""Messengers in a running Home Assistant."""

@@ -111,6 +111,8 @@ class VirtualLine:
         self.damage: Callable[[Adu, bytes], bytes] = lambda _, frame: frame
         """What becomes of a reply on its way."""
         self.plugged = True
+        self.broken: OSError | None = None
+        """What writing to the port raises, if anything, before anybody has learnt that it is gone."""
         self.opened = 0
         self.busy = 0.0
         """Seconds in which a frame was on the line or a meter turning around."""
@@ -190,6 +192,8 @@ class _Port(asyncio.Transport):
 
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._line.broken is not None:
+            raise self._line.broken
         self._loop.call_later(self._line.timing.character * len(data), self._arrive, bytes(data))
 
     def _arrive(self, data: bytes) -> None:

@@ -1,5 +1,7 @@
 """Meters that do not answer, lines on which nobody does, and links that are gone."""
 
+import errno
+
 import pytest
 
 from custom_components.energy_meter.model import Reading
@@ -261,6 +263,29 @@ def test_a_link_that_never_opens_is_tried_every_half_second_and_reported_once() 
             assert line.events(1) == ["silent", "back"]
 
     run_virtual(run())
+
+
+def test_a_port_that_breaks_while_it_is_written_to_is_a_link_that_is_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        async with bench() as line:
+            line.add(1, fast_interval=1.0)
+            await line.run(5)
+            line.wire.broken = OSError(errno.EIO, "closed by the other end")
+            await line.run(10)
+            assert line.events(1) == ["silent"]
+            assert line.line.trouble is not None
+            assert line.line.trouble[0] is line.wire.broken
+            line.wire.broken = None
+            back = line.now()
+            await line.run(2)
+            assert line.times(1, since=back)
+            assert line.line.trouble is None
+            assert line.events(1) == ["silent", "back"]
+
+    run_virtual(run())
+    assert "Unexpected error" not in caplog.text
 
 
 def test_values_that_miss_two_rounds_are_called_stale_once_while_the_meter_answers() -> None:

@@ -278,7 +278,7 @@ class Wire:
                 raise ModbusConnectionError(str(err)) from err
             raise
         except OSError as err:
-            # The files of a TLS link, which are read anew each time that it opens.
+            # A port that breaks while it is written to, or the files of a TLS link, read anew at each opening.
             self._failed(begin, err)
             raise ModbusConnectionError(str(err)) from err
         else:

@@ -120,6 +120,20 @@ async def running(
         await hass.async_block_till_done()
 
 
+@asynccontextmanager
+async def running_entry(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> AsyncIterator[MockConfigEntry]:
+    """An entry that runs with its own link, and is unloaded in the end."""
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    try:
+        yield entry
+    finally:
+        await hass.config_entries.async_unload(entry.entry_id)
+        await hass.async_block_till_done()
+
+
 def meter_of(runtime: BridgeRuntime, meter_id: str = "oven") -> MeterCoordinator:
     """The coordinator of a meter."""
     return next(

@@ -1,8 +1,6 @@
 """A bridge over its real links: a TCP socket with its handshake, and a pseudo terminal."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,16 @@ from custom_components.energy_meter.const import DOMAIN
 from tests.integration.runtime_support import entity_id, shows, state, until
 from tests.support.bridge import SimulatedBridge, SimulatedMeter, relay
 
-from .support import BRIDGE, OVEN, SHOWN
+from .support import BRIDGE, OVEN, SHOWN, running_entry
 
 KEY = "ABCDEFGHJKLMNPQRSTUV"
 
 
-@asynccontextmanager
-async def entry_with(hass: HomeAssistant, data: dict[str, Any]) -> AsyncIterator[MockConfigEntry]:
-    """An entry whose link is made of its data, as users have it."""
-    entry = MockConfigEntry(
+def entry_with(data: dict[str, Any]) -> MockConfigEntry:
+    """An entry whose link is made of its data, as users have it; not added yet."""
+    return MockConfigEntry(
         domain=DOMAIN, title="Workshop", unique_id=BRIDGE, data={"kind": "bridge", **data}
     )
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    try:
-        yield entry
-    finally:
-        await hass.config_entries.async_unload(entry.entry_id)
-        await hass.async_block_till_done()
 
 
 def oven() -> SimulatedBridge:
@@ -58,7 +48,7 @@ async def test_a_bridge_on_the_network_with_its_key(hass: HomeAssistant) -> None
     port = await bridge.listen()
     data = {"way": "tcp", "host": "127.0.0.1", "port": port, "key": KEY}
     try:
-        async with entry_with(hass, data):
+        async with running_entry(hass, entry_with(data)):
             await appeared(hass)
             for _ in range(2):
                 bridge.measure("oven", SHOWN)
@@ -88,7 +78,8 @@ async def test_a_board_on_a_cable_that_is_pulled_and_plugged_in_again(
     path = tmp_path / "ttyUSB0"
     bridge.plug(path)
     try:
-        async with entry_with(hass, {"way": "serial", "device": str(path), "baudrate": 115200}):
+        data = {"way": "serial", "device": str(path), "baudrate": 115200}
+        async with running_entry(hass, entry_with(data)):
             await appeared(hass)
             for _ in range(2):
                 bridge.measure("oven", SHOWN)
@@ -108,6 +99,6 @@ async def test_a_board_on_a_cable_that_is_pulled_and_plugged_in_again(
 
 async def test_a_bridge_that_is_not_there_does_not_hold_anything_up(hass: HomeAssistant) -> None:
     data = {"way": "serial", "device": "/dev/ttyUSB-none", "baudrate": 9600}
-    async with entry_with(hass, data) as entry:
+    async with running_entry(hass, entry_with(data)) as entry:
         assert entry.state.value == "loaded"
         assert not entry.runtime_data.connected

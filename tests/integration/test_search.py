@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+import errno
 from typing import Final
 
 from hypothesis import given, settings as hypothesis_settings, strategies as st
@@ -364,7 +365,9 @@ def test_a_search_may_be_cancelled_at_any_moment(moment: float) -> None:
     assert not meter.written
 
 
-def test_a_line_that_is_unplugged_ends_the_search_with_the_reason() -> None:
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_line_that_is_unplugged_ends_the_search_with_the_reason(noticed: bool) -> None:
+    """Or breaks while it is written to, before anybody has noticed."""
     line = VirtualLine(9600)
     line.add(_meter(1))
 
@@ -374,7 +377,10 @@ def test_a_line_that_is_unplugged_ends_the_search_with_the_reason() -> None:
                 search(plan_search(LINK, PROFILES, fixed=True), _own_connection, ())
             )
             await asyncio.sleep(2)
-            line.unplug()
+            if noticed:
+                line.unplug()
+            else:
+                line.broken = OSError(errno.EIO, "gone")
             await task
 
     with pytest.raises(ModbusConnectionError):

@@ -98,7 +98,13 @@ class TemporaryChannel:
                 unit = await self._stack.enter_async_context(self._borrow(unit_id))
                 self._units[unit_id] = unit
             if unit.connected:
-                return await within(operation(unit), timeout)
+                try:
+                    return await within(operation(unit), timeout)
+                except TimeoutError:
+                    raise
+                except OSError as err:
+                    # A port that breaks while it is written to.
+                    raise ModbusConnectionError(str(err)) from err
             return await _when_free(unit, operation, timeout)
 
     async def recycle(self) -> None:

@@ -20,6 +20,7 @@ from custom_components.energy_meter.sources.modbus.discovery import Finding
 PACKAGE = Path(config_flow.__file__).parent
 TEXTS: dict[str, Any] = json.loads((PACKAGE / "translations" / "en.json").read_text())
 SUBENTRY: dict[str, Any] = TEXTS["config_subentries"]["meter"]
+OPTIONS: dict[str, Any] = TEXTS["options"]
 BRIDGE_METER: dict[str, Any] = TEXTS["config_subentries"]["bridge_meter"]
 
 # Steps that only lead on to others and are never shown themselves.
@@ -40,7 +41,7 @@ def _of_lines(texts: dict[str, str]) -> dict[str, str]:
     return {
         key: text
         for key, text in texts.items()
-        if not key.startswith(("bridge_", "load_shedding_"))
+        if not key.startswith(("bridge_", "i2c_", "load_shedding_", "messenger_"))
     }
 
 
@@ -58,8 +59,9 @@ def _calls(name: str) -> Iterator[ast.Call]:
     for path in (
         *PACKAGE.glob("flows/*.py"),
         PACKAGE / "link_errors.py",
-        PACKAGE / "shedder" / "flow.py",
+        *PACKAGE.glob("*/flow.py"),
         PACKAGE / "rescan_report.py",
+        PACKAGE / "i2c_runtime.py",
         *PACKAGE.glob("sources/modbus/link.py"),
     ):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -125,6 +127,12 @@ def test_every_error_has_its_words_in_both_kinds_of_flow() -> None:
 def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
     used = {_literal(call, 0) for call in _calls("phrases")} - {None}
     used |= {finding.value for finding in Finding}
+    # What is wrong with a table is worked out without a flow, and told by one.
+    used |= {
+        node.value
+        for node in ast.walk(ast.parse((PACKAGE / "circuit_table.py").read_text()))
+        if isinstance(node, ast.Constant) and str(node.value).startswith("table_")
+    }
     # Those of the Energy dashboard are put together in `energy_dashboard` and tried there.
     there = {
         phrase
@@ -142,7 +150,8 @@ def test_every_end_of_a_flow_has_its_words() -> None:
         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
     }
     reasons |= {_literal(call, 0) for call in _calls("AbortFlow")}
-    assert reasons == TEXTS["config"]["abort"].keys() | BRIDGE_METER["abort"].keys()
+    known = TEXTS["config"]["abort"].keys() | BRIDGE_METER["abort"].keys() | OPTIONS["abort"].keys()
+    assert reasons == known
     assert SUBENTRY["abort"] == _of_lines(TEXTS["config"]["abort"])
     assert BRIDGE_METER["abort"]["meter_changed"] == SUBENTRY["abort"]["meter_changed"]
 

@@ -17,13 +17,20 @@ from .model import (
     CALIBRATION_KEYS,
     CONTROL_KEYS,
     MONITOR_KEYS,
+    NODE_KEYS,
     Control,
     ControlKind,
     Value,
 )
 from .runtime_base import EntryRuntime
 
-NAMED = CONTROL_KEYS | CALIBRATION_KEYS | MONITOR_KEYS | {each.key for each in BRIDGE_CONTROLS}
+NAMED = (
+    CONTROL_KEYS
+    | CALIBRATION_KEYS
+    | NODE_KEYS
+    | MONITOR_KEYS
+    | {each.key for each in BRIDGE_CONTROLS}
+)
 """Controls that have a translated name; a user's own profile or a bridge may have others."""
 
 type Command = Callable[[str, Value], Awaitable[None]]

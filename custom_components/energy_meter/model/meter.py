@@ -80,6 +80,11 @@ class Control:
     """Whether it changes how the meter measures or talks, so that a slip could lose it."""
 
 
+NODE_KEYS: Final = frozenset(
+    {"minimum_off_time", "relay_at_start", "relay_feedback", "relay_output"}
+)
+"""Settings of the relay of a UNO node."""
+
 MONITOR_KEYS: Final = frozenset({"i2c_address", "learn_zero"})
 """What else an I²C monitor can do."""
 

@@ -292,6 +292,7 @@ _CONTROL_UNITS: Final = {
     "current_offset": "A",
     "phase_shift": "°",
     "dead_band": "A",
+    "minimum_off_time": "s",
 }
 
 

@@ -1,7 +1,7 @@
 """Every step, error, abort and phrase of the flows has its words."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import json
 from pathlib import Path
 import string
@@ -20,7 +20,6 @@ from custom_components.energy_meter.sources.modbus.discovery import Finding
 PACKAGE = Path(config_flow.__file__).parent
 TEXTS: dict[str, Any] = json.loads((PACKAGE / "translations" / "en.json").read_text())
 SUBENTRY: dict[str, Any] = TEXTS["config_subentries"]["meter"]
-OPTIONS: dict[str, Any] = TEXTS["options"]
 BRIDGE_METER: dict[str, Any] = TEXTS["config_subentries"]["bridge_meter"]
 
 # Steps that only lead on to others and are never shown themselves.
@@ -36,15 +35,6 @@ PASSAGES = {
 }
 
 
-def _of_lines(texts: dict[str, str]) -> dict[str, str]:
-    """Those of Modbus lines and their meters; what concerns bridges alone says so in its key."""
-    return {
-        key: text
-        for key, text in texts.items()
-        if not key.startswith(("bridge_", "i2c_", "load_shedding_", "messenger_"))
-    }
-
-
 def _steps(flow: type, base: type) -> set[str]:
     own = {name for name in dir(flow) if name.startswith("async_step_")}
     inherited = {
@@ -55,21 +45,40 @@ def _steps(flow: type, base: type) -> set[str]:
     return {name.removeprefix("async_step_") for name in own - inherited} - PASSAGES
 
 
-def _calls(name: str) -> Iterator[ast.Call]:
-    for path in (
-        *PACKAGE.glob("flows/*.py"),
-        PACKAGE / "link_errors.py",
-        *PACKAGE.glob("*/flow.py"),
-        PACKAGE / "rescan_report.py",
-        PACKAGE / "i2c_runtime.py",
-        *PACKAGE.glob("sources/modbus/link.py"),
-    ):
+LINES = (
+    *(path for path in PACKAGE.glob("flows/*.py") if not path.name.startswith("bridge")),
+    PACKAGE / "link_errors.py",
+    *PACKAGE.glob("sources/modbus/link.py"),
+)
+"""Where the set-up of Modbus lines is, which has its words in two places."""
+ALL = (
+    *PACKAGE.glob("flows/*.py"),
+    *PACKAGE.glob("*/flow.py"),
+    PACKAGE / "link_errors.py",
+    PACKAGE / "rescan_report.py",
+    PACKAGE / "i2c_runtime.py",
+    *PACKAGE.glob("sources/modbus/link.py"),
+)
+
+
+def _calls(name: str, paths: Iterable[Path] = ALL) -> Iterator[ast.Call]:
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = node.func
                 label = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
                 if label == name:
                     yield node
+
+
+def _constants() -> set[object]:
+    """Everything that is written out anywhere in the flows."""
+    return {
+        node.value
+        for path in ALL
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
 
 
 def _literal(call: ast.Call, place: int) -> str | None:
@@ -94,12 +103,9 @@ PROBES = {
 """What `tcp_probe` and `serial_probe` raise, as they say; `bridge_in_use` is told by who has the port."""
 
 
-def _error_keys() -> set[str]:
-    keys = {_literal(call, 0) for call in _calls("Trouble")}
-    keys |= {_literal(call, 0) for call in _calls("LinkProblem")}
-    keys |= {_literal(call, 1) for call in _calls("LinkError")}
-    keys |= {_literal(call, 0) for call in _calls("SourceError")}
-    keys |= set(bridge_tcp._BY_ERRNO.values()) | PROBES
+def _error_keys(paths: Iterable[Path]) -> set[str]:
+    places = {"Trouble": 0, "LinkProblem": 0, "LinkError": 1, "SourceError": 0}
+    keys = {_literal(call, place) for name, place in places.items() for call in _calls(name, paths)}
     return {key for key in keys if key}
 
 
@@ -118,10 +124,12 @@ def test_every_step_has_a_title_and_none_is_left_over(
 
 
 def test_every_error_has_its_words_in_both_kinds_of_flow() -> None:
-    keys = _error_keys()
-    keys |= set(link_errors._BY_ERRNO.values())
-    assert keys <= TEXTS["config"]["error"].keys()
-    assert SUBENTRY["error"] == _of_lines(TEXTS["config"]["error"])
+    everywhere = _error_keys(ALL) | set(bridge_tcp._BY_ERRNO.values()) | PROBES
+    assert everywhere <= TEXTS["config"]["error"].keys()
+    of_lines = _error_keys(LINES) | set(link_errors._BY_ERRNO.values())
+    assert of_lines <= SUBENTRY["error"].keys()
+    for key, text in SUBENTRY["error"].items():
+        assert TEXTS["config"]["error"][key] == text
 
 
 def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
@@ -129,7 +137,7 @@ def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
     used |= {finding.value for finding in Finding}
     # What is wrong with a table is worked out without a flow, and told by one.
     used |= {
-        node.value
+        str(node.value)
         for node in ast.walk(ast.parse((PACKAGE / "circuit_table.py").read_text()))
         if isinstance(node, ast.Constant) and str(node.value).startswith("table_")
     }
@@ -150,9 +158,13 @@ def test_every_end_of_a_flow_has_its_words() -> None:
         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
     }
     reasons |= {_literal(call, 0) for call in _calls("AbortFlow")}
-    known = TEXTS["config"]["abort"].keys() | BRIDGE_METER["abort"].keys() | OPTIONS["abort"].keys()
-    assert reasons == known
-    assert SUBENTRY["abort"] == _of_lines(TEXTS["config"]["abort"])
+    flows = (TEXTS["config"], TEXTS["options"], *TEXTS["config_subentries"].values())
+    known = {reason for flow in flows for reason in flow.get("abort", {})}
+    assert reasons - {None} <= known
+    # Home Assistant itself ends a flow with the last one.
+    assert known <= _constants() | {"reconfigure_successful"}
+    for reason, text in SUBENTRY["abort"].items():
+        assert TEXTS["config"]["abort"].get(reason, text) == text
     assert BRIDGE_METER["abort"]["meter_changed"] == SUBENTRY["abort"]["meter_changed"]
 
 

@@ -1,0 +1,81 @@
+"""A user's way to load shedding, in a browser, until it switches something off in the demo's flat."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page, expect
+import pytest
+
+from .home import ROOT, browsing, picture, started
+from .test_setup import START_LIMIT, STEPS, Dialog, open_dialog
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("socket_enabled")]
+
+TEXTS: dict[str, Any] = json.loads(
+    (ROOT / "custom_components" / "energy_meter" / "translations" / "en.json").read_text("utf-8")
+)
+LIMIT = TEXTS["config_subentries"]["limit"]
+LOAD = TEXTS["config_subentries"]["load"]
+SENSOR = TEXTS["entity"]["sensor"]
+
+
+async def _pick(page: Page, dialog: Dialog, place: int, name: str) -> None:
+    """Choose an entity by its name."""
+    await dialog.root.locator("ha-entity-picker").nth(place).click()
+    await page.wait_for_timeout(1_000)
+    await page.keyboard.type(name)
+    await page.wait_for_timeout(1_500)
+    await page.keyboard.press("Enter")
+    await expect(dialog.root.locator("ha-entity-picker").nth(place)).to_contain_text(name)
+
+
+async def _finish(dialog: Dialog) -> None:
+    await dialog.submit()
+    finish = dialog.root.get_by_role("button", name="finish")
+    await expect(finish).to_be_visible(timeout=START_LIMIT)
+    await finish.click()
+
+
+async def test_a_user_sets_load_shedding_up_and_sees_it_act(tmp_path: Path) -> None:
+    with started(tmp_path / "home", "--empty", "--fast") as home:
+        async with browsing(home, height=1_300) as page:
+            dialog = await open_dialog(page, home)
+            await dialog.choose(STEPS["user"]["menu_options"]["load_shedding"])
+            await expect(dialog.title).to_have_text(STEPS["load_shedding"]["title"])
+            await picture(page, "shedding-1-settings")
+            await _finish(dialog)
+
+            await page.goto(f"{home.base}/config/integrations/integration/energy_meter")
+            await page.get_by_role("button", name=LIMIT["initiate_flow"]["user"]).click()
+            await expect(dialog.title).to_have_text(LIMIT["step"]["user"]["title"])
+            await dialog.root.get_by_role("textbox").first.fill("Main fuse")
+            await _pick(page, dialog, 0, "Flat supply")
+            await dialog.submit()
+            said = dialog.root.get_by_text(LIMIT["error"]["value_or_sensor"])
+            await expect(said).to_be_visible(timeout=START_LIMIT)
+            await picture(page, "shedding-2-limit-missing")
+            await dialog.root.get_by_role("spinbutton").first.fill("300")
+            await _finish(dialog)
+
+            await page.get_by_role("button", name=LOAD["initiate_flow"]["user"]).click()
+            await expect(dialog.title).to_have_text(LOAD["step"]["user"]["title"])
+            await dialog.root.get_by_role("textbox").first.fill("Hot water")
+            await _pick(page, dialog, 0, "Water heater")
+            # The order comes before the power.
+            await dialog.root.get_by_role("spinbutton").nth(1).fill("2000")
+            await picture(page, "shedding-3-load")
+            await _finish(dialog)
+
+            # The flat never takes less than 300 W.
+            await page.goto(f"{home.base}/config/devices/dashboard")
+            await page.get_by_text("Load shedding", exact=True).last.click()
+            for words in (
+                SENSOR["shedding_status"]["state"]["shedding"],
+                SENSOR["shedding_reason"]["state"]["nothing_left"],
+                "Main fuse headroom",
+            ):
+                place = page.get_by_text(words, exact=True).first
+                await expect(place).to_be_visible(timeout=START_LIMIT)
+            await picture(page, "shedding-4-acting")
+        assert "ERROR" not in home.log

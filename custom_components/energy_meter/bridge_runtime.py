@@ -61,6 +61,8 @@ SILENT_LEAST: Final = 30.0
 """Seconds without a reading, at the least, after which a meter counts as silent."""
 STALE_FACTOR: Final = 4
 """So many silences long may a quantity be missing from the readings before it is not fresh any more."""
+RESTARTED: Final = "restarted"
+"""The flag of a meter's first reading since its board has started."""
 EARLY: Final = 20_000
 """Readings that are kept of a meter while it is being set up."""
 DASHBOARD_DELAY: Final = 0.05
@@ -468,6 +470,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
                 early = self._early.setdefault(meter, deque(maxlen=EARLY))
                 early.append((reading, flags, old))
             return
+        if RESTARTED in flags or (self.hello is not None and self.hello.synthesised):
+            coordinator.async_started()
         if old:
             coordinator.on_late_reading(reading)
             return

@@ -47,6 +47,9 @@ UNDO: Final = timedelta(days=30)
 EXPECTED_RESET: Final = timedelta(hours=1)
 """How long after our own button a counter may start anew without anybody being asked."""
 
+MOST_SINCE_START: Final = 1.0
+"""kWh that a counter may show when it is first read after its board has started, if it counts from zero then."""
+
 _ODD: Final = frozenset({CounterEventKind.LOWER, CounterEventKind.HIGHER, CounterEventKind.JUMP})
 
 
@@ -96,6 +99,7 @@ class MeterCoordinator(Controlled, MeterListener):
         self._hurried_at = -math.inf
         self._since = dt_util.utcnow()
         self._reset_until: datetime | None = None
+        self._started_until: datetime | None = None
         self._suspected: set[Issue] = set()
         self._inverted: bool = subentry.data.get(CONF_INVERT, False)
         self._reachable: bool | None = None
@@ -300,7 +304,17 @@ class MeterCoordinator(Controlled, MeterListener):
             )
         if self._reset_until is not None and dt_util.utcnow() < self._reset_until:
             self._answer(CounterAnswer.RESET)
+        if self._started_until is not None and dt_util.utcnow() < self._started_until:
+            self._settle_started()
         self.async_review_questions()
+
+    def _settle_started(self) -> None:
+        """A board without a memory counts from zero at each start; nobody has to be asked about that."""
+        for question in self.pipeline.questions():
+            lower = question.kind is CounterEventKind.LOWER
+            if question.answer is None and lower and question.after <= MOST_SINCE_START:
+                self.pipeline.resolve(question.key, CounterAnswer.RESET)
+                self.pipeline.settle(question.key)
 
     @callback
     def async_review_questions(self) -> None:
@@ -359,6 +373,11 @@ class MeterCoordinator(Controlled, MeterListener):
     def async_expect_reset(self) -> None:
         """The user is about to clear counters with one of our buttons."""
         self._reset_until = dt_util.utcnow() + EXPECTED_RESET
+
+    @callback
+    def async_started(self) -> None:
+        """The board that counts has just started, or is one of which that is never known."""
+        self._started_until = dt_util.utcnow() + EXPECTED_RESET
 
     def _take_totals(self) -> None:
         changed = {

@@ -394,6 +394,10 @@ class CounterGuard:
             self._go_to(left)
         self._question, self._answered, self._hold = question, None, False
 
+    def settle(self) -> None:
+        """The last answer is right for certain: it cannot be taken back any more."""
+        self._answered = None
+
     def _go_to(self, place: Mapping[str, Any]) -> None:
         """Expect the meter where it was at another time."""
         self._raw, self._time, self._monotonic = place["raw"], place["time"], None

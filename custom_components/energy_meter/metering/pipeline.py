@@ -292,6 +292,10 @@ class MeterPipeline:
         """
         self._guards[key].undo()
 
+    def settle(self, key: str) -> None:
+        """The last answer about a counter is right for certain; it cannot be taken back any more."""
+        self._guards[key].settle()
+
     def to_dict(self) -> dict[str, Any]:
         """Return all that a restart has to know, ready for JSON."""
         return {

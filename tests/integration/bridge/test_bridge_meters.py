@@ -427,3 +427,65 @@ async def test_a_crash_of_home_assistant_costs_nothing_that_the_bridge_still_has
         await measure(20)
         await set_up(hass, entry, link)
         assert state(hass, "energy_import", OVEN).state == "2.0"
+
+
+async def test_a_counter_that_begins_at_zero_with_its_board_goes_on_without_a_question(
+    hass: HomeAssistant,
+) -> None:
+    bridge = workshop(meters=[oven()])
+    async with running(hass, bridge) as (runtime, _link):
+        for _ in range(2):
+            bridge.measure("oven", {"energy_import": 5.0})
+        bridge.measure("oven", {"energy_import": 0.001}, flags=["restarted"])
+        for figure in (0.002, 0.003, 0.004):
+            bridge.measure("oven", {"energy_import": figure})
+        await hass.async_block_till_done()
+        assert state(hass, "energy_import", OVEN).state == "5.004"
+        assert meter_of(runtime).pipeline.questions() == ()
+
+
+async def test_a_counter_that_falls_without_a_start_is_asked_about(hass: HomeAssistant) -> None:
+    bridge = workshop(meters=[oven()])
+    async with running(hass, bridge) as (runtime, _link):
+        for _ in range(2):
+            bridge.measure("oven", {"energy_import": 5.0})
+        for figure in (0.001, 0.002, 0.003, 0.004):
+            bridge.measure("oven", {"energy_import": figure})
+        await hass.async_block_till_done()
+        (question,) = meter_of(runtime).pipeline.questions()
+        assert question.answer is None
+
+
+async def test_another_board_in_its_place_is_asked_about_though_it_has_just_started(
+    hass: HomeAssistant,
+) -> None:
+    bridge = workshop(meters=[oven()])
+    async with running(hass, bridge) as (runtime, _link):
+        for _ in range(2):
+            bridge.measure("oven", {"energy_import": 500.0})
+        for _ in range(4):
+            bridge.measure("oven", {"energy_import": 300.0}, flags=["restarted"])
+        await hass.async_block_till_done()
+        (question,) = meter_of(runtime).pipeline.questions()
+        assert (question.answer, question.after) == (None, 300.0)
+
+
+async def test_a_bare_board_that_counts_from_zero_after_each_start_is_believed(
+    hass: HomeAssistant,
+) -> None:
+    bridge = BareBoard()
+    entry = bridge_entry()
+    async with running(hass, bridge, entry) as (runtime, _link):
+        for _ in range(2):
+            bridge.bare({"Energy_Wh": 5000.0})
+        assert isinstance(runtime.session, BridgeSession)
+        runtime.session.settle()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        for _ in range(2):
+            bridge.bare({"Energy_Wh": 5000.0})
+        for _ in range(2):
+            for watt_hours in (100.0, 200.0, 300.0, 400.0):
+                bridge.bare({"Energy_Wh": watt_hours})
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert state(hass, "energy_import", f"{entry.entry_id}_main").state == "5.8"
+        assert meter_of(runtime, "main").pipeline.questions() == ()

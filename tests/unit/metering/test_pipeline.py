@@ -281,3 +281,16 @@ def test_the_total_goes_on_where_the_integrator_takes_the_place_of_a_counter() -
     after.process(_reading(10, power=36_000.0))
     after.process(_reading(20, power=36_000.0))
     assert after.totals["energy_import"] == pytest.approx(12.6, abs=1e-9)
+
+
+def test_a_settled_answer_cannot_be_taken_back() -> None:
+    pipeline = MeterPipeline(("energy_import",), phases=1)
+    for second, figure in enumerate((5.0, 5.0, 0.1, 0.1, 0.1)):
+        pipeline.process(_reading(second, energy_import=figure))
+    (question,) = pipeline.questions()
+    pipeline.resolve(question.key, CounterAnswer.RESET)
+    pipeline.settle(question.key)
+    assert pipeline.totals["energy_import"] == pytest.approx(5.1, abs=1e-9)
+    assert pipeline.questions() == ()
+    with pytest.raises(LookupError):
+        pipeline.undo(question.key)

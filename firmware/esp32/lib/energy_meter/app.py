@@ -88,6 +88,7 @@ class App:
         }
         bridge = Bridge(who, self.settings, self.clock, outbox, totals, self.restart)
         bridge.set_rtc = board.set_rtc
+        bridge.posts = self._remembered[3] if self._remembered else 0
         bridge.updater = Updater(self.slots, folder, self.clock, self.restart)
         return bridge
 
@@ -309,7 +310,7 @@ class App:
         seconds = self.settings["sleep"]["seconds"]
         outbox = self.bridge.outbox
         waking_ms = self.clock.ms() + seconds * 1000
-        board.deep_sleep(seconds, sleep.pack(outbox.boot, outbox.seq, waking_ms))
+        board.deep_sleep(seconds, sleep.pack(outbox.boot, outbox.seq, waking_ms, self.bridge.posts))
 
 
 def running_folder():

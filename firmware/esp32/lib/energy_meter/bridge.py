@@ -33,6 +33,8 @@ class Bridge:
         self.print_log = print
         self.updater = None
         self.identify_until = 0
+        self.posts = 0
+        """Signed posts since the start: each has a number of its own."""
         self.set_rtc = None
         self.restart = restart
         self._troubles = {}

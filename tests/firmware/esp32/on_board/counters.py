@@ -312,8 +312,8 @@ def a_store_that_fails_does_not_stop_the_counter():
 
 
 def what_is_remembered_over_a_sleep_is_whole_or_nothing():
-    memory = sleep.pack(17, 1042, 123_456_789_012)
-    assert sleep.unpack(memory) == (17, 1042, 123_456_789_012)
+    memory = sleep.pack(17, 1042, 123_456_789_012, 9)
+    assert sleep.unpack(memory) == (17, 1042, 123_456_789_012, 9)
     assert sleep.unpack(memory + b"left over") == sleep.unpack(memory)
     for at in range(len(memory)):
         broken = bytearray(memory)

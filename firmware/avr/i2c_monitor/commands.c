@@ -33,15 +33,6 @@ static enum result keep(struct monitor *m, struct kept *changed)
     return DONE;
 }
 
-static enum result set_u32(struct monitor *m, uint32_t *field, struct kept *changed, uint32_t value,
-                           uint32_t least, uint32_t most)
-{
-    if (value < least || value > most)
-        return RANGE;
-    *field = value;
-    return keep(m, changed);
-}
-
 /* Whether a signal of n samples has next to no alternating part. */
 static bool silent(uint16_t n, uint32_t xx, int32_t x)
 {
@@ -105,9 +96,15 @@ static enum result execute(struct monitor *m, uint8_t opcode, uint32_t argument)
     case CAPTURE:
         return capture(m, argument);
     case VOLTAGE_GAIN:
-        return set_u32(m, &changed.voltage_gain, &changed, argument, 500000, 2000000);
+        if (argument < 500000 || argument > 2000000)
+            return RANGE;
+        changed.voltage_gain = argument;
+        return keep(m, &changed);
     case CURRENT_GAIN:
-        return set_u32(m, &changed.current_gain, &changed, argument, 100000, 10000000);
+        if (argument < 100000 || argument > 10000000)
+            return RANGE;
+        changed.current_gain = argument;
+        return keep(m, &changed);
     case PHASE_SHIFT:
         if (whole < -2000 || whole > 2000)
             return RANGE;

@@ -59,12 +59,18 @@ NO_CALIBRATION = Calibration(1, 0, 1, 0, 0, 0)
 
 
 @cache
-def logic() -> ctypes.CDLL:
-    """Load the library, built where it is not up to date."""
+def load(name: str) -> ctypes.CDLL:
+    """Load one of the libraries, built where it is not up to date."""
     script = Path(__file__).parent / "host" / "build"
     done = subprocess.run([script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    library = ctypes.CDLL(done.stdout.strip())
+    return ctypes.CDLL(str(Path(done.stdout.strip()) / f"avr_{name}.so"))
+
+
+@cache
+def logic() -> ctypes.CDLL:
+    """The UNO node's library."""
+    library = load("uno")
     for name in ("told_import", "told_export", "counted_import", "counted_export"):
         getattr(library, f"host_{name}").restype = ctypes.c_uint64
     library.host_boot.restype = ctypes.c_uint32

@@ -1,24 +1,14 @@
-/* The boards' logic on a PC, for tests that need thousands of runs: an EEPROM that is an array and can fail
- * at any byte, a line that is a buffer, pins that are variables. */
+/* The UNO node's logic on a PC, for tests that need thousands of runs: a line that is a buffer, pins that are
+ * variables. */
 #include "board.h"
-#include "crc16.h"
 #include "json.h"
 #include "line.h"
 #include "node.h"
 #include "number.h"
-#include "storage.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { ROOM = 65536 };
-
-uint8_t host_storage[STORAGE_SIZE];
-long host_cut_after = -1; /* bytes until the supply fails; -1: never */
-uint8_t host_spoilt;      /* what the byte that was being written then holds */
-bool host_worn;           /* the memory takes nothing any more */
-unsigned long host_writes;
-static bool dead;
 
 uint8_t host_sent[ROOM];
 unsigned long host_sent_length;
@@ -29,43 +19,6 @@ int host_feedback_follows = 1;
 unsigned host_restarts, host_identified;
 
 struct node host_node;
-
-void storage_read(uint16_t offset, void *data, uint8_t length)
-{
-    if (offset + length > STORAGE_SIZE)
-        abort();
-    memcpy(data, host_storage + offset, length);
-}
-
-void storage_write(uint16_t offset, const void *data, uint8_t length)
-{
-    const uint8_t *byte = data;
-    if (offset + length > STORAGE_SIZE)
-        abort();
-    for (; length--; offset++, byte++) {
-        if (dead || host_worn || host_storage[offset] == *byte)
-            continue;
-        if (host_cut_after == 0) {
-            host_storage[offset] = host_spoilt;
-            dead = true;
-            continue;
-        }
-        host_cut_after -= host_cut_after > 0;
-        host_writes++;
-        host_storage[offset] = *byte;
-    }
-}
-
-void host_power_on(void)
-{
-    dead = false;
-    host_cut_after = -1;
-}
-
-bool host_dead(void)
-{
-    return dead;
-}
 
 void line_byte(uint8_t byte)
 {

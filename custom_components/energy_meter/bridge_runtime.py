@@ -251,7 +251,11 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._follow_again = True
         if self._following is None or self._following.done():
             self._following = self.entry.async_create_background_task(
-                self.hass, self._async_follow(), f"{DOMAIN} meters of {self.entry.title}"
+                self.hass,
+                self._async_follow(),
+                f"{DOMAIN} meters of {self.entry.title}",
+                # Adding a meter leads back here at once: the task has to be known by then.
+                eager_start=False,
             )
 
     async def _async_follow(self) -> None:

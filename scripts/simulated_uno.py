@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.avr_bench import AvrBench, BenchError, uno_node
 
-SLICE = 0.02
-"""Seconds."""
+SLICE, LONGEST = 0.02, 0.5
+"""Seconds that pass at once, where the machine keeps up and where it does not."""
 
 
 def obey(bench: AvrBench, line: str) -> None:
@@ -38,9 +38,12 @@ def main() -> None:
     with uno_node() as bench:
         print(f"The UNO is at {bench.pty()}. Change its mains with KEY=VALUE …, end with Ctrl-D.")
         bench.set(noise=2)
-        start = time.monotonic() - bench.run(0)
+        now = bench.run(0)
+        start = time.monotonic() - now
         while True:
-            ahead = bench.run(SLICE) - (time.monotonic() - start)
+            behind = time.monotonic() - start - now
+            now = bench.run(min(max(SLICE, behind), LONGEST))
+            ahead = now - (time.monotonic() - start)
             ready, _, _ = select.select([sys.stdin], [], [], max(ahead, 0))
             if not ready:
                 continue

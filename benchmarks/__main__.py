@@ -34,7 +34,8 @@ def main() -> int:
     together = [
         name
         for name in names
-        if arguments.quick and name not in {"load", "bridge_lines", "load_shedding", "i2c_panel"}
+        if arguments.quick
+        and name not in {"load", "bridge_lines", "bridge_state", "load_shedding", "i2c_panel"}
     ]
     with ThreadPoolExecutor(max_workers=max(1, len(together))) as pool:
         done = dict(

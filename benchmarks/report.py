@@ -47,7 +47,7 @@ def machine() -> str:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    return f"{os.cpu_count()} × {model or platform.machine()}, Linux {platform.release().split("-")[0]}"
+    return f"{os.cpu_count()} × {model or platform.machine()}, Linux {platform.release().split('-')[0]}"
 
 
 def _number(value: float) -> str:

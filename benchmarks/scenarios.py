@@ -10,15 +10,16 @@ from typing import Final
 
 from tests.support.wire import Fault, FaultKind
 
+from . import i2c_panel as panels
 from .bridge_lines import JSON, KINDS, MOST, USES, seconds_per_line
+from .bridge_state import METERS as BRIDGE_METERS, run_bridge_state
 from .coordinator_client import coordinator_client
 from .evaluate import honesty, mean_interval, most_rounds
 from .far_end import FarEnd, Heard, LineReport, Trouble, wait_until
+from .i2c_panel import MONITORS, QUANTITIES as PANEL_QUANTITIES, run_panel
 from .integration_client import integration_client
 from .least import request_time
 from .line_client import line_client
-from . import i2c_panel as panels
-from .i2c_panel import MONITORS, QUANTITIES as PANEL_QUANTITIES, run_panel
 from .load_shedding import LIMITS, LOADS, REACTIONS, run_load_shedding
 from .near_end import ClientFactory, NearEnd, Published
 from .report import Row
@@ -547,11 +548,27 @@ def bridge_lines(bench: Bench) -> Iterator[Row]:
             )
 
 
+def bridge_state(bench: Bench) -> Iterator[Row]:
+    """From a bridge's line to the state, over TCP with a pairing key."""
+    seconds = 6.0 if bench.quick else 120.0
+    scenario = f"bridge over TCP with a key, {BRIDGE_METERS} meters once a second"
+    bench.say(scenario)
+    published, delays = run_bridge_state(seconds=seconds)
+    delays.sort()
+    for figure, value, target in (
+        ("ms from line to state, median", 1_000 * statistics.median(delays), 20.0),
+        ("ms from line to state, 99 of 100", 1_000 * delays[round(0.99 * (len(delays) - 1))], 50.0),
+        ("lines measured", float(len(delays)), None),
+        ("ms of the longest step of the event loop", 1_000 * published.longest, 20.0),
+    ):
+        yield Row(scenario=scenario, client=OURS, figure=figure, value=value, target=target)
+
+
 def load_shedding(bench: Bench) -> Iterator[Row]:
     """From a reading over the limit to the call that switches a load off, and what watching costs."""
     scenario = f"load shedding, {LOADS} loads, {LIMITS} limits read once a second"
     bench.say(scenario)
-    seconds = 25.0 if bench.quick else 120.0
+    seconds = 8.0 if bench.quick else 120.0
     watched = run_load_shedding(shedding=True, seconds=seconds)
     alone = run_load_shedding(shedding=False, seconds=seconds / 4)
     reactions = sorted(1_000 * reaction for reaction in watched.notes[REACTIONS])
@@ -572,7 +589,7 @@ def load_shedding(bench: Bench) -> Iterator[Row]:
 
 def i2c_panel(bench: Bench) -> Iterator[Row]:
     """A hundred monitors on one I²C bus: bus time against the least, and what it costs Home Assistant."""
-    seconds = 15.0 if bench.quick else 120.0
+    seconds = 6.0 if bench.quick else 120.0
     for speed in (100_000,) if bench.quick else (100_000, 400_000):
         scenario = f"{MONITORS} I²C monitors × {len(PANEL_QUANTITIES)} quantities every second, {speed // 1000} kHz"
         bench.say(scenario)
@@ -617,6 +634,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "adapter_gone": adapter_gone,
     "load": load,
     "bridge_lines": bridge_lines,
+    "bridge_state": bridge_state,
     "load_shedding": load_shedding,
     "i2c_panel": i2c_panel,
 }

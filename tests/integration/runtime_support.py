@@ -6,14 +6,30 @@ import time
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry, ConfigSubentryData
-from homeassistant.core import HomeAssistant, State
-from homeassistant.helpers import entity_registry as er
+from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.const import DOMAIN, SUBENTRY_METER
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
+from tests.support.entities import entity_id, state
 from tests.support.meters import Meter
 from tests.support.wire import Wire
+
+__all__ = [
+    "FAST",
+    "SDM120",
+    "SDM630",
+    "entity_id",
+    "entry_for",
+    "meter",
+    "running",
+    "show",
+    "shows",
+    "state",
+    "subentry",
+    "subentry_of",
+    "until",
+]
 
 SDM120 = "eastron_sdm120m"
 SDM630 = "eastron_sdm630"
@@ -76,24 +92,6 @@ async def running(
         if entry.state.recoverable:
             await hass.config_entries.async_unload(entry.entry_id)
         await hass.async_block_till_done()
-
-
-def entity_id(
-    hass: HomeAssistant, key: str, identity: str = "meter_1", platform: str = "sensor"
-) -> str:
-    """The entity of a meter's quantity or control."""
-    found = er.async_get(hass).async_get_entity_id(platform, DOMAIN, f"{identity}_{key}")
-    assert found is not None, f"no {platform} {key} of {identity}"
-    return found
-
-
-def state(
-    hass: HomeAssistant, key: str, identity: str = "meter_1", platform: str = "sensor"
-) -> State:
-    """The state of a meter's quantity or control."""
-    found = hass.states.get(entity_id(hass, key, identity, platform))
-    assert found is not None
-    return found
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -23,8 +23,8 @@ from pytest_homeassistant_custom_component.components.recorder.common import (
 )
 
 from custom_components.energy_meter.backfill import Row, put_right
-from tests.integration.runtime_support import entity_id
 from tests.support.bridge import SimulatedBridge, SimulatedMeter
+from tests.support.entities import entity_id
 
 from .support import OVEN, HeldLink, bridge_entry, pass_time, running, set_up, workshop
 

@@ -11,8 +11,9 @@ import pytest
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.store import DATA_STORE
-from tests.integration.runtime_support import entity_id, state, until
+from tests.integration.runtime_support import until
 from tests.support.bridge import SimulatedMeter
+from tests.support.entities import entity_id, state
 
 from .support import OVEN, SHOWN, bridge_entry, running, subentry_of, workshop
 

@@ -10,8 +10,8 @@ from homeassistant.helpers import entity_registry as er
 import pytest
 
 from custom_components.energy_meter.const import DOMAIN
-from tests.integration.runtime_support import entity_id, state
 from tests.support.bridge import SimulatedMeter, gain, relay
+from tests.support.entities import entity_id, state
 
 from .support import (
     BRIDGE,

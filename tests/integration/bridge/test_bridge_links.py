@@ -10,8 +10,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.const import DOMAIN
-from tests.integration.runtime_support import entity_id, shows, state, until
+from tests.integration.runtime_support import shows, until
 from tests.support.bridge import SimulatedBridge, SimulatedMeter, relay
+from tests.support.entities import entity_id, state
 
 from .support import BRIDGE, OVEN, SHOWN, running_entry
 

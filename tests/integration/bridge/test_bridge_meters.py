@@ -14,8 +14,8 @@ from custom_components.energy_meter import async_remove_config_entry_device
 from custom_components.energy_meter.const import DOMAIN, SUBENTRY_BRIDGE_METER
 from custom_components.energy_meter.sources.bridge import BridgeSession
 from custom_components.energy_meter.store import DATA_STORE
-from tests.integration.runtime_support import state
 from tests.support.bridge import SimulatedBridge, SimulatedMeter
+from tests.support.entities import state
 
 from .support import (
     BRIDGE,

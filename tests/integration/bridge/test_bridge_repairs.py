@@ -15,8 +15,8 @@ from homeassistant.util import dt as dt_util
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.issues import Issue, issue_id
-from tests.integration.runtime_support import state
 from tests.support.bridge import SimulatedBridge, SimulatedMeter
+from tests.support.entities import state
 
 from .support import OVEN, SHOWN, bridge_entry, meter_of, pass_time, running, workshop
 

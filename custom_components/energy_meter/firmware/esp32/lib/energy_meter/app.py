@@ -88,6 +88,7 @@ class App:
         }
         bridge = Bridge(who, self.settings, self.clock, outbox, totals, self.restart)
         bridge.set_rtc = board.set_rtc
+        bridge.posts = self._remembered[3] if self._remembered else 0
         bridge.updater = Updater(self.slots, folder, self.clock, self.restart)
         return bridge
 
@@ -190,7 +191,7 @@ class App:
     def _start_usb(self, start):
         from .usb_uplink import UsbUplink
 
-        self._add(start, UsbUplink(self.bridge, board.usb(), self.settings["usb"]["crc"]))
+        self._add(start, UsbUplink(self.bridge, board.Usb(), self.settings["usb"]["crc"]))
         self.bridge.print_log = lambda text: (
             None
         )  # Its lines would stand among those of the protocol.
@@ -309,7 +310,7 @@ class App:
         seconds = self.settings["sleep"]["seconds"]
         outbox = self.bridge.outbox
         waking_ms = self.clock.ms() + seconds * 1000
-        board.deep_sleep(seconds, sleep.pack(outbox.boot, outbox.seq, waking_ms))
+        board.deep_sleep(seconds, sleep.pack(outbox.boot, outbox.seq, waking_ms, self.bridge.posts))
 
 
 def running_folder():

@@ -3,6 +3,7 @@
 import asyncio
 import binascii
 import os
+import select
 import socket
 import sys
 
@@ -14,6 +15,7 @@ from . import sleep
 
 _MARK = b"EMB1"
 """In the clock chip's memory since the start: it outlives everything but the loss of power."""
+_PIECE = 64
 _PARITIES = {"none": None, "even": 0, "odd": 1}
 
 
@@ -116,9 +118,34 @@ def watchdog(seconds):
     return machine.WDT(timeout=seconds * 1000) if seconds else None
 
 
-def usb():
-    """(reader, writer) of the USB port."""
-    return asyncio.StreamReader(sys.stdin.buffer), asyncio.StreamWriter(sys.stdout.buffer, {})
+class Usb:
+    """The USB port.
+
+    On the ESP32 reading waits for as many bytes as were asked for, with everything else standing still: so one
+    byte is read at a time, and only while there is one.
+    """
+
+    def __init__(self):
+        """Take it over from the console."""
+        self._stream = asyncio.StreamReader(sys.stdin.buffer)
+        self._poll = select.poll()
+        self._poll.register(sys.stdin.buffer, select.POLLIN)
+
+    async def read(self, most):
+        """What has arrived, at most so many bytes; empty if the port is closed at the other end."""
+        data = bytearray(await self._stream.read(1))
+        while data and len(data) < most and self._poll.poll(0):
+            piece = sys.stdin.buffer.read(1)
+            if not piece:
+                break
+            data += piece
+        return bytes(data)
+
+    async def write(self, data):
+        """Send, piece by piece: while a piece goes out everything else stands still, some 5 ms at 115200 baud."""
+        for at in range(0, len(data), _PIECE):
+            sys.stdout.buffer.write(data[at : at + _PIECE])
+            await asyncio.sleep_ms(0)
 
 
 def station(hostname):
@@ -140,7 +167,7 @@ class AccessPoint:
     def start(self):
         """Appear."""
         self._wlan.active(True)
-        self._wlan.config(essid=self.name, authmode=0)
+        self._wlan.config(ssid=self.name, security=0)
         self.address = self._wlan.ifconfig()[0]
 
     def stop(self):

@@ -6,6 +6,8 @@ sent, and before that the line has been silent for 3.5 characters (Modbus over s
 
 import asyncio
 
+from .net import shut
+
 MAX_FRAME = 300
 """Bytes; an RTU frame has 256 at most."""
 _TAKE_OVER_MS = 10_000
@@ -56,7 +58,7 @@ class Gateway:
                 return
             older, self._client = self._client, writer
             if older:
-                older.close()
+                await shut(older)
             self._asked_ms = self._clock.ms()
             await self._carry(reader, writer)
         except OSError:
@@ -64,7 +66,7 @@ class Gateway:
         except Exception as error:
             self._log("error", "gateway: %r" % error)
         finally:
-            writer.close()
+            await shut(writer)
             if self._client is writer:
                 self._client = None
 
@@ -111,7 +113,7 @@ class Gateway:
                         client.write(piece)
                         await client.drain()
                     except OSError:
-                        client.close()
+                        await shut(client)
             # While nobody asks nothing can come but noise: look less often.
             busy = frame or self._clock.ms() - self._asked_ms < 2000
             await asyncio.sleep_ms(1 if busy else 20)

@@ -35,7 +35,6 @@ class HttpUplink:
         self._key = key.encode() if key else None
         tls, self._host, self._port, self._path = net.split_url(settings["url"])
         self._tls = (settings["verify"], settings["ca"]) if tls else None
-        self._count = 0
         self._waker = Waker()
         self.session = Session("http", bridge)
         self.session.on_news = self._waker.wake
@@ -73,8 +72,8 @@ class HttpUplink:
     async def _posted(self, body):
         """Post, and hear the answer; what went wrong, or None."""
         connection = net.Connection(self._host, self._port, self._tls)
-        number = (self._bridge.outbox.boot << 32) + self._count
-        self._count += 1
+        number = (self._bridge.outbox.boot << 32) + self._bridge.posts
+        self._bridge.posts += 1
         try:
             await connection.open()
             await connection.send(self._head(number, body) + body)

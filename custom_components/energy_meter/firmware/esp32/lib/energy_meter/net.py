@@ -45,11 +45,16 @@ class Connection:
         """Close it; safe to call at any time."""
         writer, self.reader, self.writer = self.writer, None, None
         if writer is not None:
-            try:
-                writer.close()
-                await asyncio.wait_for(writer.wait_closed(), 2)
-            except (OSError, asyncio.TimeoutError):
-                pass  # It is gone, which is what we want.
+            await shut(writer)
+
+
+async def shut(writer):
+    """Close a stream: MicroPython's `close` does nothing, and its sockets are few."""
+    try:
+        writer.close()
+        await writer.wait_closed()
+    except OSError:
+        pass  # It is gone, which is what we want.
 
 
 def split_url(url):

@@ -3,6 +3,7 @@
 import asyncio
 
 from . import config, mac
+from .net import shut
 
 OPEN_MS = 900_000
 """The access point closes after a quarter of an hour; a restart opens it again."""
@@ -172,7 +173,7 @@ class Portal:
         except Exception as error:
             self._bridge.log("error", "set-up: %r" % error)
         finally:
-            writer.close()
+            await shut(writer)
 
     def _save(self, body):
         bridge = self._bridge

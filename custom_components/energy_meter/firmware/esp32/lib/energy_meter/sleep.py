@@ -8,20 +8,20 @@ import binascii
 import struct
 
 MAGIC = b"EMS1"
-_FORM = "<4sIIqI"
+_FORM = "<4sIIqII"
 
 
-def pack(boot, seq, ms):
-    """What to remember: the start, its last number, and the time of the clock at waking up."""
-    return _checked(struct.pack(_FORM, MAGIC, boot, seq, ms, 0))
+def pack(boot, seq, ms, posts):
+    """What to remember: the start, its last number, the time of the clock at waking up, the posts so far."""
+    return _checked(struct.pack(_FORM, MAGIC, boot, seq, ms, posts, 0))
 
 
 def unpack(memory):
-    """(boot, seq, ms), or None if nothing is remembered."""
+    """(boot, seq, ms, posts), or None if nothing is remembered."""
     size = struct.calcsize(_FORM)
     if memory[:4] != MAGIC or len(memory) < size or _checked(memory[:size]) != memory[:size]:
         return None
-    return struct.unpack_from(_FORM, memory)[1:4]
+    return struct.unpack_from(_FORM, memory)[1:5]
 
 
 def _checked(memory):

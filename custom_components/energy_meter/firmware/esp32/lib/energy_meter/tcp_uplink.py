@@ -5,6 +5,7 @@ import json
 
 from . import mac
 from .lines import BadLine, Lines, message
+from .net import shut
 from .session import Session
 from .stream_uplink import DEAD_MS, MAX_LINE, Waker, hear, speak
 
@@ -53,7 +54,7 @@ class TcpUplink:
         except Exception as error:
             self._bridge.log("error", "tcp: %r" % error)
         finally:
-            writer.close()
+            await shut(writer)
 
     def delay_ms(self):
         """How long a stranger has to wait now: 1 s after a failed attempt, then 2, 4 … up to 60 s."""

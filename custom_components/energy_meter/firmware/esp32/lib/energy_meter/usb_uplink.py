@@ -11,10 +11,10 @@ from .stream_uplink import MAX_LINE, Waker, hear, speak
 class UsbUplink:
     """Nobody can tell whether somebody listens: it speaks from the start, and repeats what was not acknowledged when asked."""
 
-    def __init__(self, bridge, streams, crc):
-        """`streams`: (reader, writer) of asyncio; `crc`: whether each line ends in one."""
+    def __init__(self, bridge, port, crc):
+        """`port`: reads and writes bytes (`board.Usb`); `crc`: whether each line ends in one."""
         self._bridge = bridge
-        self._reader, self._writer = streams
+        self._port = port
         self._crc = crc
         self._gate = CrcGate()
         self._waker = Waker()
@@ -34,13 +34,12 @@ class UsbUplink:
             self.session.disconnect()
 
     async def _write(self, line):
-        self._writer.write((with_crc(line) if self._crc else line) + b"\n")
-        await self._writer.drain()
+        await self._port.write((with_crc(line) if self._crc else line) + b"\n")
 
     async def _listen(self):
         lines = Lines(MAX_LINE)
         while True:
-            data = await self._reader.read(256)
+            data = await self._port.read(512)
             if not data:
                 await asyncio.sleep_ms(200)  # The port is closed at the other end.
                 continue

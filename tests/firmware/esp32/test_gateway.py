@@ -1,6 +1,7 @@
 """The RS-485 gateway: a Modbus meter behind a pty is read by Home Assistant's own Modbus library through it."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 import tty
@@ -62,6 +63,18 @@ class Meter:
         os.close(self._far)
 
 
+async def listens(port: int) -> bool:
+    """Whether somebody listens there, at the latest after some seconds."""
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await asyncio.sleep(0.05)
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
 async def test_frames_pass_unchanged_and_one_client_at_a_time(tmp_path: Path) -> None:
     """Long answers come in one piece, a silent unit costs nothing, a second client waits outside."""
     meter = Meter()
@@ -74,8 +87,8 @@ async def test_frames_pass_unchanged_and_one_client_at_a_time(tmp_path: Path) ->
     )
     try:
         await bridge.start()
-        while not await client.connect():
-            await asyncio.sleep(0.05)
+        assert await listens(port)
+        await client.connect()
         for count in (1, 10, 80, 125):
             answer = await client.read_input_registers(100, count=count, device_id=1)
             assert answer.registers == list(range(100, 100 + count))

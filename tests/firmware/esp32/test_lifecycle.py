@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zeroconf import DNSIncoming
+from zeroconf._protocol.incoming import DNSIncoming
 
 from tests.firmware.esp32.counterparts import LINE, TcpHost, Webhook, board, until
 from tests.support.esp32 import RESET, SLEEP, Board, free_port, settings
@@ -224,6 +224,20 @@ async def test_a_part_that_fails_leaves_the_others_running(tmp_path: Path) -> No
         assert looked["failures"]["uart 1"] == looked["failures"]["tcp"] == 0
         host = await TcpHost.connect(port)
         await host.message("reading")
+
+
+async def test_hours_leave_the_memory_level(tmp_path: Path) -> None:
+    """While Home Assistant is away the buffer fills and overflows, and nothing grows but the count of what was dropped."""
+    port = free_port()
+    buffer = {"flash": 64, "ram": 8}
+    async with board(tmp_path, tcp={"on": True, "port": port}, buffer=buffer) as bridge:
+        first = await bridge.do("lines", seconds=3600, port=1, every=2000, line=LINE)
+        second = await bridge.do("lines", seconds=3600, port=1, every=2000, line=LINE)
+        assert second["dropped"] > first["dropped"] > 0
+        assert second["seq"] == second["dropped"] + second["buffered"]
+        assert abs(second["allocated"] - first["allocated"]) < 4096
+        used = sum(path.stat().st_size for path in (tmp_path / "data" / "queue").iterdir())
+        assert used <= 64 * 1024
 
 
 async def test_wifi_that_goes_and_comes_is_told(tmp_path: Path) -> None:

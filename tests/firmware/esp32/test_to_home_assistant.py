@@ -98,7 +98,7 @@ async def test_hours_without_a_link_cost_no_watt_hour(hass: HomeAssistant, tmp_p
             assert number(hass, "power") == pytest.approx(9200)
             before = number(hass, "energy_import")
             await hass.config_entries.async_unload(entry.entry_id)
-            away = await bridge.do("lines", seconds=3 * 3600, port=1, every=2000, line=LINE)
+            away = await bridge.do("lines", seconds=3 * 3600, port=1, every=4000, line=LINE)
             assert away["buffered"] > 1000
             assert away["dropped"] == 0
             assert await hass.config_entries.async_setup(entry.entry_id)

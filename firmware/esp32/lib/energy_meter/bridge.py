@@ -12,6 +12,7 @@ AWAY_MS = 150_000
 """A host that has said nothing for so long is away; over every way it says something about once a minute."""
 IDENTIFY_MS = 10_000
 _TROUBLE_EVERY_MS = 60_000
+_UNSAID = 8
 _CAPABILITIES = '["buffer","config","update","time"]'
 
 
@@ -38,6 +39,8 @@ class Bridge:
         self.set_rtc = None
         self.restart = restart
         self._troubles = {}
+        self._unsaid = []
+        """The last warnings that nobody was there to hear."""
         self._heard_ms = None
         self.desk = Desk(
             clock, {"command": self._command, "config": self._config, "update": self._update}
@@ -130,8 +133,16 @@ class Bridge:
             self.errors += 1
         self.print_log("%s: %s" % (level, text))
         line = says.log(level if level in ("debug", "info", "warning", "error") else "info", text)
-        for session in self.sessions:
+        listening = [session for session in self.sessions if session.connected]
+        for session in listening:
             session.say(line)
+        if not listening and level in ("warning", "error"):
+            self._unsaid = self._unsaid[1 - _UNSAID :] + [line]
+
+    def unsaid(self):
+        """The warnings that nobody was there to hear; told once."""
+        lines, self._unsaid = self._unsaid, []
+        return lines
 
     def trouble(self, text):
         """A warning that may come often: one a minute of each kind, of which there are few."""
@@ -143,6 +154,8 @@ class Bridge:
             return
         if len(self._troubles) >= 16:
             self._troubles = {}
+        self._unsaid = []
+        """The last warnings that nobody was there to hear."""
         self._troubles[kind] = now
         self.log("warning", text)
 

@@ -51,6 +51,8 @@ class Session:
         self._acked_ms = None
         self._taken = None
         self.say_hello()
+        for line in self._bridge.unsaid():
+            self.say(line)
         self.position = self._outbox.first
 
     def disconnect(self):

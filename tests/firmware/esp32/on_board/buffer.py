@@ -205,7 +205,7 @@ def a_flash_that_cannot_be_written_leaves_the_memory_working():
 
 def random_traffic_never_loses_doubles_or_disorders():
     random.seed(4)
-    for run in range(12):
+    for run in range(6):
         moved = Moved()
         folder = "r%d" % run
         boot, outbox = 1, _outbox(moved, ram=1500, flash=FlashQueue(folder, 20 * SEGMENT))

@@ -166,7 +166,7 @@ def they_are_written_each_minute_or_each_ten_watt_hours():
 
 
 def a_power_cut_at_every_write_neither_loses_nor_doubles():
-    for cut in range(30):
+    for cut in range(16):
         name = "cut%d" % cut
         power.cut_after(cut)
         counted = saved = 0

@@ -27,6 +27,9 @@ class FakeBridge:
     def hello(self):
         return b'{"type":"hello","v":1}'
 
+    def unsaid(self):
+        return []
+
     def heard(self):
         pass
 

@@ -217,6 +217,19 @@ def health_counts():
     assert health["uptime"] >= 61
 
 
+def warnings_wait_for_somebody_to_hear_them():
+    setting = _Setting()
+    setting.session.disconnect()
+    for number in range(20):
+        setting.bridge.log("error", "wrong setting %d" % number)
+    setting.bridge.log("info", "nobody needs this")
+    setting.session.connect()
+    texts = [line["text"] for line in setting.lines("log")]
+    assert texts == ["wrong setting %d" % number for number in range(12, 20)]
+    setting.session.connect()
+    assert setting.lines("log") == []
+
+
 def a_flood_of_trouble_is_one_line_a_minute():
     setting = _Setting()
     for _ in range(500):

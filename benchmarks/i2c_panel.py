@@ -44,7 +44,7 @@ ROUNDS: Final = "rounds"
 STATES: Final = "states"
 ENTITIES: Final = "entities"
 ELAPSED: Final = "elapsed"
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 25.0
 
 
 class MeteredBus(SimulatedI2CBus):
@@ -128,7 +128,9 @@ class PanelClient(Client):
             if len(known) >= MONITORS * len(QUANTITIES) and shown >= wanted - 2 * MONITORS:
                 return len(known)
             await asyncio.sleep(0.1)
-        raise RuntimeError("not every monitor was shown")
+        raise RuntimeError(
+            f"not every monitor was shown: {shown} of {len(known)}; {self._entry.state} {self._entry.reason}"
+        )
 
     @override
     async def stop(self) -> None:

@@ -3,13 +3,14 @@
 Pure: no Home Assistant, no clock, no I/O. `controller` says what to do, everything else is what it is made of.
 """
 
-from .controller import Act, Controller, RefusedError
+from .controller import Controller, RefusedError
 from .forecast import outlook
 from .gauge import Gauge
 from .journal import Entry, Event, Journal
 from .memory import AWAY, LoadMemory, Memory, Observation, Shed
 from .outlook import Blocker, Next, Outlook, Reason, Status
 from .plan import Dimming, Limit, Load, Measure, Phase, Plan, PlanError, Settings, Urgency
+from .switching import Act
 
 __all__ = [
     "AWAY",

@@ -32,7 +32,10 @@ class Gauge:
         self._bound: float | None = None
         self._bound_at: float | None = None
         self._fresh_since: float | None = None
+        self._current: float | None = None
+        """The headroom of the last reading."""
         self._rooms: deque[tuple[float, float]] = deque()
+        """Headrooms of readings before, and until when each was the last: from the least to the newest."""
 
     def configure(self, limit: Limit, window: float, now: float) -> None:
         """Go on with a changed limit."""
@@ -111,9 +114,11 @@ class Gauge:
         known_from = self.known_from(now)
         if known_from is None or known_from > now - self.window:
             return None
-        while len(self._rooms) > 1 and self._rooms[0][0] < now - self.window:
+        while self._rooms and self._rooms[0][0] <= now - self.window:
             self._rooms.popleft()
-        return self._rooms[0][1] if self._rooms else None
+        if self._current is None or not self._rooms:
+            return self._current
+        return min(self._current, self._rooms[0][1])
 
     def known_from(self, now: float) -> float | None:
         """Since when there have been readings without a gap; None: there are none now."""
@@ -132,7 +137,7 @@ class Gauge:
         return max(BELIEVABLE * (self.bound(now) or 0.0), LEAST_BELIEVABLE[self.limit.measure])
 
     def _lose(self) -> None:
-        self.value = self.value_at = self.over_since = self._fresh_since = None
+        self.value = self.value_at = self.over_since = self._fresh_since = self._current = None
         self._rooms.clear()
 
     def _note(self, now: float) -> None:
@@ -146,7 +151,9 @@ class Gauge:
             self.over_since = None
         elif self.over_since is None:
             self.over_since = now
-        # The deque rises from its front, which so is the least of the window.
-        while self._rooms and self._rooms[-1][1] >= headroom:
-            self._rooms.pop()
-        self._rooms.append((now, headroom))
+        if self._current is not None:
+            # The deque rises from its front, which so is the least of the window.
+            while self._rooms and self._rooms[-1][1] >= self._current:
+                self._rooms.pop()
+            self._rooms.append((now, self._current))
+        self._current = headroom

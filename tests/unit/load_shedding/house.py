@@ -6,6 +6,7 @@ What it checks it works out from its own truth: what really flows, what really w
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from random import Random
 
 from custom_components.energy_meter.load_shedding import (
@@ -285,11 +286,14 @@ class House:
             readings = self.readings[limit.id]
             assert readings and self.now - readings[-1][0] <= limit.freshness, "back unseen"
             assert readings[0][0] <= self.now - settings.restore_delay, "back too early"
+            # A reading counts until the next one.
+            since = self.now - settings.restore_delay
             rooms = [
                 bound - value
-                for at, value, bound in readings
-                if at >= self.now - settings.restore_delay
-            ] or [readings[-1][2] - readings[-1][1]]
+                for (_at, value, bound), (until, _value, _bound) in pairwise(readings)
+                if until > since
+            ]
+            rooms.append(readings[-1][2] - readings[-1][1])
             margin = self.plan.in_unit(limit, settings.margin)
             assert more + margin <= min(rooms) + 1e-6, "no room"
 

@@ -257,6 +257,7 @@ def test_a_changed_plan_keeps_what_is_off() -> None:
     higher = replace(one.plan, limits=(replace(TOTAL, value=9_000.0),))
     one.plan = higher
     one.bounds["total"] = 9_000.0
+    one.readings["total"].append((*one.readings["total"][-1][:2], 9_000.0))
     one.controller.configure(higher, one.now)
     one.run(120)
     assert one.devices["heater"].on

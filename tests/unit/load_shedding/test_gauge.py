@@ -82,3 +82,14 @@ def test_the_room_is_the_least_of_the_window(values: list[float]) -> None:
             assert one.room(float(now)) == pytest.approx(
                 5_000.0 - max(values[now - 60 : now + 1]), abs=1e-6
             )
+
+
+def test_a_reading_counts_until_the_next_one_comes() -> None:
+    one = gauge()
+    for now, value in ((0.0, 1_000.0), (20.0, 4_900.0), (45.0, 1_000.0), (70.0, 1_000.0)):
+        one.take(value, now)
+    assert one.room(70.0) == pytest.approx(100.0, abs=1e-9)
+    one.take(1_000.0, 95.0)
+    assert one.room(95.0) == pytest.approx(100.0, abs=1e-9), "it was so until second 45"
+    one.take(1_000.0, 105.1)
+    assert one.room(105.1) == pytest.approx(4_000.0, abs=1e-9)

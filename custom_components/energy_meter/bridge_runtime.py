@@ -59,6 +59,8 @@ WATCH_INTERVAL: Final = timedelta(seconds=1)
 SILENT_INTERVALS: Final = 3
 SILENT_LEAST: Final = 30.0
 """Seconds without a reading, at the least, after which a meter counts as silent."""
+SETTLED: Final = 600.0
+"""Seconds that a link is up, at the least, before a meter on it is held to be silent for itself."""
 STALE_FACTOR: Final = 4
 """So many silences long may a quantity be missing from the readings before it is not fresh any more."""
 RESTARTED: Final = "restarted"
@@ -110,9 +112,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self.link = link
         self.record = self.store.bridge(entry.entry_id)
         self.bridge_health = BridgeHealth()
-        self.health_at: datetime | None = None
-        """When the bridge last said how it fares."""
         self.connected = False
+        self._connected_at = 0.0
         self.session, self.source = self._converse()
         self.hello: Hello | None = self.session.hello
         """Who is there; from before a restart as long as it has not said it again."""
@@ -498,6 +499,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             if not event.old:
                 self._set(event.meter, control, event.value)
             return
+        if (meter := self._by_id.get(event.meter or "")) is not None:
+            meter.async_event(event.event, event.time)
         if event.event == ROLLED_BACK:
             self.watch.take_rolled_back(self.hello.firmware if self.hello else None)
         _LOGGER.info(
@@ -513,7 +516,6 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     def on_health(self, health: BridgeHealth) -> None:
         """Take how the bridge says it fares; shown with the next look at it."""
         self.bridge_health = health
-        self.health_at = dt_util.utcnow()
 
     @callback
     @override
@@ -526,8 +528,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             return  # It is we who go.
         if connected:
             _LOGGER.info("%s is connected", self.entry.title)
-            start = time.monotonic()
-            self._seen = dict.fromkeys(self._by_id, start)
+            self._connected_at = time.monotonic()
+            self._seen = dict.fromkeys(self._by_id, self._connected_at)
         else:
             _LOGGER.warning("The connection to %s is lost", self.entry.title)
         for meter in self._by_id.values():
@@ -586,7 +588,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         health = self.health
         for meter in self.meters.values():
             meter.async_health_changed(health.meters[meter.identity])
-        self.watch.review(now, connected=self.connected, meters=self.meters.values())
+        settled = time.monotonic() - self._connected_at >= max(self.silence(), SETTLED)
+        self.watch.review(
+            now,
+            connected=self.connected,
+            settled=self.connected and settled,
+            meters=self.meters.values(),
+        )
         for update in tuple(self._on_health):
             update()
         self.entry.async_create_background_task(

@@ -114,8 +114,17 @@ class BridgeWatch:
     # What becomes of it
 
     @callback
-    def review(self, now: datetime, *, connected: bool, meters: Iterable[MeterCoordinator]) -> None:
-        """Raise and take back what is only seen over time; looked at twice a minute."""
+    def review(
+        self, now: datetime, *, connected: bool, settled: bool, meters: Iterable[MeterCoordinator]
+    ) -> None:
+        """Raise and take back what is only seen over time; looked at twice a minute.
+
+        Args:
+            now: the time.
+            connected: whether the link is up.
+            settled: whether it has been for long enough that every meter should have said something.
+            meters: those of the bridge.
+        """
         known = list(meters)
         readings = [meter.last_reading for meter in known if meter.last_reading is not None]
         last = max(readings, default=self._since)
@@ -136,7 +145,7 @@ class BridgeWatch:
             self._clock_at = None
             async_clear(self.hass, Issue.BRIDGE_CLOCK, self.subject)
         for meter in known:
-            meter.async_review(now, alone=connected)
+            meter.async_review(now, alone=settled)
             self._review_sensor(meter)
 
     def _review_sensor(self, meter: MeterCoordinator) -> None:

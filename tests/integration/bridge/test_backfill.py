@@ -15,6 +15,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.recorder import get_instance, session_scope
 from homeassistant.setup import async_setup_component
+from hypothesis import given, strategies as st
 import pytest
 from pytest_homeassistant_custom_component.common import async_test_home_assistant
 from pytest_homeassistant_custom_component.components.recorder.common import (
@@ -330,3 +331,32 @@ async def test_an_entity_that_nobody_records_is_given_up(
         await pass_time(hass, freezer, 6 * 3600)
         await story.settle(hass)
         assert "energy_import" not in backfill.missed.hours
+
+
+@given(
+    st.lists(st.floats(0, 1000), min_size=2, max_size=30),
+    st.floats(-1e4, 1e4),
+    st.data(),
+)
+def test_whatever_is_missing_the_sums_follow_the_totals_and_a_second_pass_changes_nothing(
+    rises: list[float], constant: float, data: st.DataObject
+) -> None:
+    totals = {3600 * number: sum(rises[: number + 1]) for number in range(len(rises))}
+    starts = sorted(totals)
+    known = data.draw(st.sets(st.sampled_from(starts), min_size=1))
+    missed = data.draw(st.sets(st.sampled_from(starts)))
+    # Rows of missed hours stand still at some earlier total; the others are right.
+    rows = {
+        start: Row(start, total, total + constant)
+        for start in known
+        for total in [totals[min(starts)] if start in missed else totals[start]]
+    }
+    hours = {start: totals[start] for start in missed}
+    right = put_right(hours, rows.values())
+    assert right.keys() == missed
+    for start, row in right.items():
+        assert row.state == totals[start]
+        assert row.sum == pytest.approx(totals[start] + constant, abs=1e-6)
+    again = put_right(hours, (rows | right).values())
+    for start, row in again.items():
+        assert row.sum == pytest.approx(right[start].sum, abs=1e-6)

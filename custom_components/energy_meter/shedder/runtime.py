@@ -137,10 +137,11 @@ class ShedderRuntime:
         plan = plan_of(self.entry)
         known = self.limits
         if any(
-            limit.id in known and known[limit.id].measure is not limit.measure
+            (known[limit.id].measure, known[limit.id].name) != (limit.measure, limit.name)
             for limit in plan.limits
+            if limit.id in known
         ):
-            # Watts have become amperes: that is another entity to Home Assistant.
+            # Entities with other units or names are other entities to Home Assistant.
             self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
             return
         self.controller.configure(plan, self.now)
@@ -272,7 +273,11 @@ class ShedderRuntime:
         self._step()
 
     def _observe(self, load_id: str) -> None:
+        state = self.controller.memory.load(load_id)
+        before = state.on
         self.controller.observe(load_id, self.devices[load_id].observe(), self.now)
+        if state.on != before:
+            self._save()  # Minimum times count over a restart.
 
     def _take_reading(self, limit_id: str, entity_id: str) -> None:
         limit = self.limits[limit_id]

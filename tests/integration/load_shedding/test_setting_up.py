@@ -232,3 +232,12 @@ async def test_a_limit_of_another_kind_has_other_units(hass: HomeAssistant, home
     assert shown(hass, "headroom").attributes["unit_of_measurement"] == "A"
     await home.measure(11, "sensor.phase", "A")
     assert shown(hass, "headroom").state == "5.0"
+
+
+async def test_a_limit_that_is_renamed_has_its_name_in_its_entities(
+    hass: HomeAssistant, home: Home
+) -> None:
+    entry = await home.start(limit(), load("heater", 1))
+    await change(hass, entry, "Main fuse", {**LIMIT, "name": "Cellar"})
+    await hass.async_block_till_done()
+    assert shown(hass, "headroom").name == "Load shedding Cellar headroom"

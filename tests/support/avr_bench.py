@@ -14,7 +14,7 @@ import subprocess
 import threading
 from typing import Any, Self
 
-from custom_components.energy_meter.sources.bridge.crc import crc16
+from tests.support.bridge import crc16_modbus
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts" / "firmware"
@@ -48,7 +48,7 @@ def build_firmware(name: str) -> Path:
 
 def with_crc(line: str) -> str:
     """The line as a host sends it on a noisy cable."""
-    return f"{line}*{crc16(line.encode()):04X}"
+    return f"{line}*{crc16_modbus(line.encode()):04X}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def parse(line: str) -> dict[str, Any]:
     """One line of a board as a message; its CRC, if it has one, is checked."""
     body, star, crc = line.rpartition("*")
     if star and len(crc) == 4:
-        assert crc == f"{crc16(body.encode()):04X}", line
+        assert crc == f"{crc16_modbus(body.encode()):04X}", line
         line = body
     message = json.loads(line)
     assert isinstance(message, dict)

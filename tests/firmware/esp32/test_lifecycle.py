@@ -229,7 +229,7 @@ async def test_a_part_that_fails_leaves_the_others_running(tmp_path: Path) -> No
 async def test_hours_leave_the_memory_level(tmp_path: Path) -> None:
     """While Home Assistant is away the buffer fills and overflows, and nothing grows but the count of what was dropped."""
     port = free_port()
-    buffer = {"flash": 64, "ram": 8}
+    buffer = {"flash": 64, "ram": 8, "thin": 2}
     async with board(tmp_path, tcp={"on": True, "port": port}, buffer=buffer) as bridge:
         first = await bridge.do("lines", seconds=3600, port=1, every=2000, line=LINE)
         second = await bridge.do("lines", seconds=3600, port=1, every=2000, line=LINE)

@@ -1,6 +1,6 @@
 """One meter at run time: takes what its line reads, and wakes the entities that it concerns."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 import logging
 import math
@@ -92,6 +92,8 @@ class MeterCoordinator(Controlled, MeterListener):
         self._fresh: set[str] = set()
         self._subscribers: dict[str, set[Callable[[], None]]] = {}
         self._on_health: set[Callable[[], None]] = set()
+        self._on_counter: set[Callable[[CounterEvent], None]] = set()
+        self._on_event: set[Callable[[str, datetime], None]] = set()
         self._floors: dict[str, float] = {}
         self._was_silent = False
         self._wrong: tuple[str, str] | None = None
@@ -193,6 +195,24 @@ class MeterCoordinator(Controlled, MeterListener):
         return lambda: self._on_health.discard(update)
 
     @callback
+    def async_on_counter(self, update: Callable[[CounterEvent], None]) -> CALLBACK_TYPE:
+        """Call `update` with whatever happens to a counter that nobody has announced."""
+        self._on_counter.add(update)
+        return lambda: self._on_counter.discard(update)
+
+    @callback
+    def async_on_event(self, update: Callable[[str, datetime], None]) -> CALLBACK_TYPE:
+        """Call `update` with what the meter says has happened to it, and when."""
+        self._on_event.add(update)
+        return lambda: self._on_event.discard(update)
+
+    @callback
+    def async_event(self, event: str, time: datetime) -> None:
+        """Take what the meter says has happened to it."""
+        for update in tuple(self._on_event):
+            update(event, time)
+
+    @callback
     def async_health_changed(self, health: MeterHealth) -> None:
         """Take how the meter fares, and tell who shows it."""
         self.health = health
@@ -290,7 +310,7 @@ class MeterCoordinator(Controlled, MeterListener):
         self.record.declined.append(issue.value)
         self._suspected.discard(issue)
 
-    def _note(self, events: Iterable[CounterEvent]) -> None:
+    def _note(self, events: Sequence[CounterEvent]) -> None:
         """Log what happened to counters, and ask where only the user knows."""
         for event in events:
             _LOGGER.log(
@@ -304,6 +324,10 @@ class MeterCoordinator(Controlled, MeterListener):
             )
         if self._reset_until is not None and dt_util.utcnow() < self._reset_until:
             self._answer(CounterAnswer.RESET)
+        else:
+            for event in events:
+                for update in tuple(self._on_counter):
+                    update(event)
         if self._started_until is not None and dt_util.utcnow() < self._started_until:
             self._settle_started()
         self.async_review_questions()

@@ -5,6 +5,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .alarms.entities import AlarmEvent
 from .alarms.runtime import Alarm
+from .alarms.tamper import TamperAlarm
+from .alarms.tamper_entities import TamperEvent
 from .runtime_base import EnergyMeterConfigEntry
 from .shedder.event import LogEvent
 from .shedder.runtime import ShedderRuntime
@@ -29,4 +31,9 @@ async def async_setup_entry(
             [AlarmEvent(alarm, runtime.alarms)], config_subentry_id=alarm.meter.subentry_id
         )
 
+    @callback
+    def add_tamper(alarm: TamperAlarm) -> None:
+        async_add_entities([TamperEvent(alarm)], config_subentry_id=alarm.meter.subentry_id)
+
     runtime.alarms.async_on_alarm(add)
+    runtime.alarms.async_on_tamper(add_tamper)

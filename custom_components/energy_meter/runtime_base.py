@@ -52,7 +52,9 @@ class EntryRuntime(ABC):
         self._on_meter: list[Callable[[MeterCoordinator], None]] = []
         self._on_health: set[Callable[[], None]] = set()
         self._lock = asyncio.Lock()
-        self.alarms = Alarms(hass, entry, self.store)
+        self.alarms = Alarms(
+            hass, entry, self.store, around=lambda: (self.health.connected, self.meters.values())
+        )
 
     # Life
 

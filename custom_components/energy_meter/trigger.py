@@ -18,6 +18,7 @@ from homeassistant.helpers.trigger import (
 )
 
 from .alarms.entities import EVENT_CLEARED, EVENT_EXCEEDED
+from .alarms.tamper_entities import EVENT_TAMPER
 from .const import DOMAIN
 from .load_shedding import Event
 from .metering.limits import LimitKind
@@ -68,6 +69,12 @@ class MeterSilent(_HistoryTrigger):
     kind = LimitKind.SILENT
 
 
+class Tamper(_HistoryTrigger):
+    """There is a new sign that somebody has tampered with a meter."""
+
+    event_type = EVENT_TAMPER
+
+
 class LoadShed(_HistoryTrigger):
     """Load shedding has switched a load off, or set it to less."""
 
@@ -84,6 +91,7 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "limit_exceeded": LimitExceeded,
     "limit_cleared": LimitCleared,
     "meter_silent": MeterSilent,
+    "tamper": Tamper,
     "load_shed": LoadShed,
     "load_restored": LoadRestored,
 }

@@ -176,9 +176,9 @@ def test_every_control_of_every_profile_has_a_name_and_an_icon() -> None:
 
 
 ALARMS = {
-    "binary_sensor": {f"alarm_{kind.value}" for kind in LimitKind},
+    "binary_sensor": {f"alarm_{kind.value}" for kind in LimitKind} | {"alarm_tamper"},
     "number": {f"alarm_{kind.value}_threshold" for kind in LimitKind},
-    "event": {f"alarm_{kind.value}_history" for kind in LimitKind},
+    "event": {f"alarm_{kind.value}_history" for kind in LimitKind} | {"alarm_tamper_history"},
 }
 """Platform → keys of what alarms show."""
 

@@ -12,6 +12,10 @@ CONF_THRESHOLD: Final = "threshold"
 CONF_HYSTERESIS: Final = "hysteresis"
 CONF_DELAY_ON: Final = "delay_on"
 CONF_DELAY_OFF: Final = "delay_off"
+KIND_TAMPER: Final = "tamper"
+"""In place of a kind of limit: signs of tampering, which have no threshold."""
+CONF_ONE_WAY: Final = "one_way"
+"""Whether power only ever flows in, so that a reversal is a sign of tampering."""
 KEY_PREFIX: Final = "alarm"
 """How the keys of an alarm's entities begin."""
 
@@ -43,9 +47,14 @@ def data_of(identity: str, limit: Limit) -> dict[str, Any]:
     }
 
 
-def alarm_id(identity: str, kind: LimitKind) -> str:
-    """What an alarm is known by: a meter has one of each kind."""
-    return f"{identity}_{kind.value}"
+def tamper_data_of(identity: str, *, one_way: bool) -> dict[str, Any]:
+    """What the subentry of an alarm on tampering keeps."""
+    return {CONF_IDENTITY: identity, CONF_LIMIT_KIND: KIND_TAMPER, CONF_ONE_WAY: one_way}
+
+
+def alarm_id(identity: str, kind: str) -> str:
+    """What an alarm is known by: a meter has one of each kind, and one on tampering."""
+    return f"{identity}_{kind}"
 
 
 def within(kind: LimitKind, threshold: float) -> bool:

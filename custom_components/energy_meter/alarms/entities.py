@@ -13,19 +13,20 @@ from ..entity import MeterEntity
 from ..metering.limits import RULES, LimitChange, LimitState
 from .data import KEY_PREFIX
 from .runtime import Alarm, Alarms, attributes_of
+from .tamper import TamperAlarm
 
 EVENT_EXCEEDED: Final = "limit_exceeded"
 EVENT_CLEARED: Final = "limit_cleared"
 
 
-class AlarmEntity(MeterEntity):
+class AlarmEntity[A: (Alarm, TamperAlarm)](MeterEntity):
     """An entity of one alarm, on the device of its meter."""
 
-    def __init__(self, alarm: Alarm, key: str) -> None:
+    def __init__(self, alarm: A, key: str) -> None:
         """Belong to an alarm; `key` tells its entities apart."""
-        super().__init__(alarm.meter, f"{KEY_PREFIX}_{alarm.kind.value}{key}")
-        self.alarm = alarm
-        self._attr_translation_key = f"{KEY_PREFIX}_{alarm.kind.value}{key}"
+        super().__init__(alarm.meter, f"{KEY_PREFIX}_{alarm.key}{key}")
+        self.alarm: A = alarm
+        self._attr_translation_key = f"{KEY_PREFIX}_{alarm.key}{key}"
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -35,7 +36,7 @@ class AlarmEntity(MeterEntity):
         self._take()
 
 
-class AlarmBinarySensor(AlarmEntity, BinarySensorEntity):
+class AlarmBinarySensor(AlarmEntity[Alarm], BinarySensorEntity):
     """Whether a limit is exceeded."""
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
@@ -65,7 +66,7 @@ class AlarmBinarySensor(AlarmEntity, BinarySensorEntity):
         return True
 
 
-class AlarmThreshold(AlarmEntity, NumberEntity):
+class AlarmThreshold(AlarmEntity[Alarm], NumberEntity):
     """The threshold of a limit, for dashboards and automations to move."""
 
     _attr_entity_category = EntityCategory.CONFIG
@@ -96,7 +97,7 @@ class AlarmThreshold(AlarmEntity, NumberEntity):
         self.alarm.async_set_threshold(value)
 
 
-class AlarmEvent(AlarmEntity, EventEntity):
+class AlarmEvent(AlarmEntity[Alarm], EventEntity):
     """What has been exceeded, and when it was over."""
 
     _attr_event_types = [EVENT_EXCEEDED, EVENT_CLEARED]

@@ -1,10 +1,11 @@
-"""Setting an alarm: on which meter, what is watched, and from where on it counts."""
+"""Setting an alarm: on which meter, what is watched, and from where on it counts; or one on tampering."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryFlow
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
@@ -15,7 +16,7 @@ from homeassistant.helpers.selector import (
 )
 import probatio as vol
 
-from ..const import CONF_IDENTITY, CONF_RATED_CURRENT
+from ..const import CONF_IDENTITY, CONF_RATED_CURRENT, CONF_ROLE, ROLE_DEVICE
 from ..coordinator import MeterCoordinator
 from ..metering.limits import RULES, Limit, LimitKind, possible_kinds, suggestion
 from .data import (
@@ -23,11 +24,14 @@ from .data import (
     CONF_DELAY_ON,
     CONF_HYSTERESIS,
     CONF_LIMIT_KIND,
+    CONF_ONE_WAY,
     CONF_THRESHOLD,
+    KIND_TAMPER,
     SUBENTRY_ALARM,
     alarm_id,
     data_of,
     limit_of,
+    tamper_data_of,
 )
 
 # The same steps serve flows whose results differ in type only.
@@ -66,6 +70,8 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
 
     async def async_step_kind(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask what is to be watched, out of what the meter shows and is not watched yet."""
+        if user_input is not None and user_input[CONF_LIMIT_KIND] == KIND_TAMPER:
+            return await self.async_step_tamper()
         if user_input is not None:
             self._kind = LimitKind(user_input[CONF_LIMIT_KIND])
             return await self.async_step_limit()
@@ -74,7 +80,7 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
             return self.async_abort(reason="all_set", description_placeholders={"name": self._name})
         selector = SelectSelector(
             SelectSelectorConfig(
-                options=[kind.value for kind in kinds],
+                options=kinds,
                 translation_key=CONF_LIMIT_KIND,
                 mode=SelectSelectorMode.LIST,
             )
@@ -102,6 +108,8 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask for another threshold, hysteresis or delay."""
         subentry = self._get_reconfigure_subentry()
+        if subentry.data[CONF_LIMIT_KIND] == KIND_TAMPER:
+            return await self.async_step_change_tamper()
         limit = limit_of(subentry.data)
         self._kind = limit.kind
         if user_input is not None:
@@ -112,6 +120,36 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
                 data=data_of(subentry.data[CONF_IDENTITY], changed),
             )
         return self._show("reconfigure", limit, name=subentry.title)
+
+    async def async_step_tamper(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask the one thing that only the user knows: whether power may flow out here."""
+        assert self._meter is not None
+        identity = self._meter.identity
+        if user_input is not None:
+            return self.async_create_entry(
+                title=f"{self._name}: tampering",
+                data=tamper_data_of(identity, one_way=user_input[CONF_ONE_WAY]),
+                unique_id=alarm_id(identity, KIND_TAMPER),
+            )
+        one_way = self._meter.subentry.data.get(CONF_ROLE) == ROLE_DEVICE
+        return self._show_tamper("tamper", one_way, self._name)
+
+    async def async_step_change_tamper(self, user_input: dict[str, Any] | None = None) -> Result:
+        """Ask it again."""
+        subentry = self._get_reconfigure_subentry()
+        if user_input is not None:
+            return self.async_update_and_abort(
+                self._get_entry(),
+                subentry,
+                data=tamper_data_of(subentry.data[CONF_IDENTITY], one_way=user_input[CONF_ONE_WAY]),
+            )
+        return self._show_tamper("change_tamper", subentry.data[CONF_ONE_WAY], subentry.title)
+
+    def _show_tamper(self, step: str, one_way: bool, name: str) -> Result:
+        schema = vol.Schema({vol.Required(CONF_ONE_WAY, default=one_way): BooleanSelector()})
+        return self.async_show_form(
+            step_id=step, data_schema=schema, description_placeholders={"name": name}
+        )
 
     def _show(self, step: str, limit: Limit, name: str | None = None) -> Result:
         rule = RULES[limit.kind]
@@ -145,15 +183,19 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
         """The meter's name and what is watched, in English: subentries have no translated titles."""
         return f"{self._name}: {self._kind.value.replace('_', ' ')}"
 
-    def _free_kinds(self) -> Iterator[LimitKind]:
+    def _free_kinds(self) -> Iterator[str]:
         assert self._meter is not None
         taken = {
             subentry.unique_id
             for subentry in self._get_entry().get_subentries_of_type(SUBENTRY_ALARM)
         }
-        for kind in possible_kinds(self._meter.pipeline.provided, phases=self._meter.shape.phases):
-            if alarm_id(self._meter.identity, kind) not in taken:
-                yield kind
+        meter = self._meter
+        for kind in (
+            *possible_kinds(meter.pipeline.provided, phases=meter.shape.phases),
+            KIND_TAMPER,
+        ):
+            if alarm_id(meter.identity, kind) not in taken:
+                yield str(kind)
 
     def _suggested(self) -> Limit:
         meter = self._meter

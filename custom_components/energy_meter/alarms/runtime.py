@@ -15,7 +15,8 @@ from ..const import CONF_IDENTITY, CONF_RATED_CURRENT, DOMAIN
 from ..coordinator import MeterCoordinator
 from ..metering.limits import RULES, LimitChange, LimitKind, LimitState, LimitWatch, watched_keys
 from ..store import MeterStore
-from .data import CONF_LIMIT_KIND, CONF_THRESHOLD, SUBENTRY_ALARM, limit_of
+from .data import CONF_LIMIT_KIND, CONF_THRESHOLD, KIND_TAMPER, SUBENTRY_ALARM, limit_of
+from .tamper import Around, TamperAlarm
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,6 +61,11 @@ class Alarm:
     def kind(self) -> LimitKind:
         """What is watched."""
         return LimitKind(self.subentry.data[CONF_LIMIT_KIND])
+
+    @property
+    def key(self) -> str:
+        """What tells it apart from the meter's other alarms."""
+        return self.kind.value
 
     @property
     def unit(self) -> str | None:
@@ -154,12 +160,16 @@ class Alarm:
 class Alarms:
     """All alarms of an entry."""
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], store: MeterStore) -> None:
-        """Begin without any; they come with their meters."""
+    def __init__(
+        self, hass: HomeAssistant, entry: ConfigEntry[Any], store: MeterStore, *, around: Around
+    ) -> None:
+        """Begin without any; they come with their meters. `around` tells what is there besides a meter."""
         self.hass = hass
         self.entry = entry
-        self.alarms: dict[str, Alarm] = {}
+        self.alarms: dict[str, Alarm | TamperAlarm] = {}
         """By subentry id."""
+        self._around = around
+        self._on_tamper: list[Callable[[TamperAlarm], None]] = []
         self._store = store
         self._on_alarm: list[Callable[[Alarm], None]] = []
         self._on_change: dict[str, set[Callable[[Alarm, LimitChange], None]]] = {}
@@ -169,7 +179,16 @@ class Alarms:
         """Call `add` for every alarm that is there, and for every one that comes."""
         self._on_alarm.append(add)
         for alarm in self.alarms.values():
-            add(alarm)
+            if isinstance(alarm, Alarm):
+                add(alarm)
+
+    @callback
+    def async_on_tamper(self, add: Callable[[TamperAlarm], None]) -> None:
+        """Call `add` for every alarm on tampering that is there, and for every one that comes."""
+        self._on_tamper.append(add)
+        for alarm in self.alarms.values():
+            if isinstance(alarm, TamperAlarm):
+                add(alarm)
 
     @callback
     def async_on_change(
@@ -203,6 +222,9 @@ class Alarms:
                 self._add(subentry, meter)
 
     def _add(self, subentry: ConfigSubentry, meter: MeterCoordinator) -> None:
+        if subentry.data.get(CONF_LIMIT_KIND) == KIND_TAMPER:
+            self._add_tamper(subentry, meter)
+            return
         try:
             alarm = Alarm(self.hass, self.entry, subentry, meter, changed=self._changed)
         except KeyError, ValueError:
@@ -213,9 +235,22 @@ class Alarms:
         for add in self._on_alarm:
             add(alarm)
 
-    async def _async_remove(self, alarm: Alarm) -> None:
+    def _add_tamper(self, subentry: ConfigSubentry, meter: MeterCoordinator) -> None:
+        alarm = TamperAlarm(
+            self.hass,
+            subentry,
+            meter,
+            around=self._around,
+            changed=self._store.async_save_soon,
+        )
+        self.alarms[subentry.subentry_id] = alarm
+        alarm.async_start()
+        for add in self._on_tamper:
+            add(alarm)
+
+    async def _async_remove(self, alarm: Alarm | TamperAlarm) -> None:
         """The user has taken an alarm away: its entities go for good."""
-        alarm.meter.record.limits.pop(alarm.kind.value, None)
+        alarm.meter.record.limits.pop(alarm.key, None)
         registry = er.async_get(self.hass)
         for entity in tuple(alarm.meter.entities):
             if getattr(entity, "alarm", None) is alarm:

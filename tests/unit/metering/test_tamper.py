@@ -18,7 +18,6 @@ from custom_components.energy_meter.metering.tamper import (
     TamperWatch,
     watched_for_tamper,
 )
-from custom_components.energy_meter.model import Value
 
 START = 1_700_000_000.0
 
@@ -148,9 +147,7 @@ def test_the_phase_is_named_and_the_average_of_phases_not_looked_at() -> None:
         pytest.param({"voltage": 230.0, "current": 5.0}, {"voltage": 180.0, "current": 9.0}, id="sagging"),
     ],
 )  # fmt: skip
-def test_what_is_no_current_without_voltage(
-    before: dict[str, Value], then: dict[str, Value]
-) -> None:
+def test_what_is_no_current_without_voltage(before: dict[str, Any], then: dict[str, Any]) -> None:
     house = House()
     house.shows(60, **before)
     house.shows(600, **then)

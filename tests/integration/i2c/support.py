@@ -90,7 +90,11 @@ async def bus_with(monitors: Sequence[SimulatedMonitor]) -> AsyncIterator[Faulty
 
 @asynccontextmanager
 async def running(
-    hass: HomeAssistant, count: int = 3, entry: MockConfigEntry | None = None
+    hass: HomeAssistant,
+    count: int = 3,
+    entry: MockConfigEntry | None = None,
+    *,
+    patience: float = SOON,
 ) -> AsyncIterator[Panel]:
     """An entry that runs on a bus with `count` monitors, all of them shown; unloaded in the end."""
     monitors = await hass.async_add_executor_job(simulated_panel, count)
@@ -101,12 +105,13 @@ async def running(
         runtime = entry.runtime_data
         assert isinstance(runtime, I2CRuntime)
         try:
-            await until(lambda: len(runtime.meters) == count)
+            await until(lambda: len(runtime.meters) == count, patience)
             await until(
                 lambda: all(
                     shown(hass, each, "power") not in ("missing", "unavailable", "unknown")
                     for each in monitors
-                )
+                ),
+                patience,
             )
             yield Panel(entry, runtime, sim, monitors)
         finally:

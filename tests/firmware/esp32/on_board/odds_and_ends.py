@@ -45,6 +45,7 @@ def what_is_wrong_is_said_in_words():
         ({"uarts": [{}, {}]}, "same UART port"),
         ({"uarts": [{}, {"port": 2, "rx": 4, "tx": 5}]}, "same meter"),
         ({"uarts": [{}] * 3}, "at most 2"),
+        ({"uarts": [{"tx": None}]}, "'uarts[0].tx' needs a pin"),
         ({"key": "ABC"}, "20 characters"),
         ({"http": {"on": True, "url": "ftp://x"}}, "http://"),
         ({"http": {"on": True, "url": "https://x/y"}}, "'http.ca'"),

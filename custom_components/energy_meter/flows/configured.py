@@ -14,15 +14,8 @@ from homeassistant.config_entries import (
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
-from ..const import (
-    CONF_IDENTITY,
-    CONF_KIND,
-    CONF_UNIT_ID,
-    DOMAIN,
-    KIND_BRIDGE,
-    SUBENTRY_BRIDGE_METER,
-    SUBENTRY_METER,
-)
+from ..const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, DOMAIN, KIND_BRIDGE, SUBENTRY_METER
+from ..runtime_base import meter_subentries
 
 RUNNING: Final = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
 """States of an entry that has its line, or will try to have it at any moment."""
@@ -73,8 +66,7 @@ def configured_meters(
 def all_meters(hass: HomeAssistant) -> Iterator[ConfigSubentry]:
     """The meters of all lines and of all bridges."""
     for entry in hass.config_entries.async_entries(DOMAIN):
-        for kind in (SUBENTRY_METER, SUBENTRY_BRIDGE_METER):
-            yield from entry.get_subentries_of_type(kind)
+        yield from meter_subentries(entry)
 
 
 @callback

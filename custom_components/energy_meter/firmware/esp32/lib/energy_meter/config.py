@@ -116,6 +116,7 @@ _METER = (
 _MAX_METERS = 16
 SECRETS = (("key",), ("wifi", "password"), ("http", "url"), ("mqtt", "password"))
 _FLASH_PINS = (6, 7, 8, 9, 10, 11)
+_OPTIONAL_PINS = ("button", "led.pin", "rs485.de")
 _OUTPUTS = ("tx", "de", "pin", "sda", "scl")
 
 
@@ -329,3 +330,5 @@ def _collisions(settings, errors):
             errors.append("'%s' and '%s' are the same pin, %d." % (used[pin], name, pin))
         if pin is not None:
             used[pin] = name
+        elif name not in _OPTIONAL_PINS:
+            errors.append("'%s' needs a pin." % name)

@@ -58,7 +58,7 @@ static void second(struct node *n)
     energy_second(&n->energy);
     if (relay_second(&n->relay))
         message_relay(n, "feedback");
-    if (n->second % NODE_HEALTH_SECONDS == 0)
+    if (n->second % NODE_HEALTH_SECONDS == NODE_HEALTH_FIRST)
         message_health(n);
 }
 

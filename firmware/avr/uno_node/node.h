@@ -17,7 +17,7 @@
 enum {
     NODE_LINE = 192,      /* bytes of the longest line that is looked at */
     NODE_ANSWERS = 4,     /* commands whose answers are remembered */
-    NODE_HEALTH_SECONDS = 60,
+    NODE_HEALTH_FIRST = 5, NODE_HEALTH_SECONDS = 60, /* after the start, and from then on */
 };
 
 enum node_error {

@@ -218,7 +218,7 @@ def test_in_the_bare_form_only_readings_and_answers_are_sent_and_without_a_crc(
     node.line(b'{"type":"hello?"}')
     node.line(b'{"type":"resend","from":1,"to":2}')
     node.window(230, 5)
-    node.pass_time(61)
+    node.pass_time(6)
     (line,) = node.sent().splitlines()
     message, crc = parse_line(line)
     assert not crc
@@ -234,11 +234,11 @@ def test_in_the_bare_form_only_readings_and_answers_are_sent_and_without_a_crc(
     assert command(node, "form", 1)["ok"]
 
 
-def test_health_is_told_once_a_minute(node: LogicNode) -> None:
+def test_health_is_told_soon_after_the_start_and_then_once_a_minute(node: LogicNode) -> None:
     node.line(b"?")
     node.pass_time(120)
     healths = [message for message in node.messages() if message["type"] == "health"]
-    assert [health["uptime"] for health in healths] == [60, 120]
+    assert [health["uptime"] for health in healths] == [5, 65]
     assert healths[0]["errors"] == 1
     assert healths[0]["reset"] == "power"
 

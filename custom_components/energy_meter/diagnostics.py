@@ -14,6 +14,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
 from .bridge_runtime import BridgeRuntime
+from .i2c_runtime import I2CRuntime
 from .const import (
     CONF_AREA,
     CONF_BRIDGE,
@@ -156,6 +157,15 @@ def _bridge(runtime: BridgeRuntime) -> dict[str, Any]:
         "counters": asdict(runtime.session.counters),
         "settings": runtime.settings.get(None, {}),
         "removed": sorted(runtime.removed),
+        "bus": _bus(runtime) if isinstance(runtime, I2CRuntime) else None,
+    }
+
+
+def _bus(runtime: I2CRuntime) -> dict[str, Any]:
+    """How a bus and each monitor fares, and what else is on it."""
+    return {
+        "health": asdict(runtime.health),
+        "others": {place: probe.found for place, probe in runtime.hub.places.items()},
     }
 
 

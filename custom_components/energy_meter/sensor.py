@@ -29,6 +29,7 @@ from homeassistant.util import dt as dt_util
 from .bridge_runtime import BridgeRuntime
 from .coordinator import MeterCoordinator
 from .entity import LineEntity, MeterEntity
+from .i2c_runtime import I2CRuntime
 from .model import Counts, Kind, Quantity, Value, Visibility
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .shedder.runtime import ShedderRuntime
@@ -272,6 +273,10 @@ BRIDGE_METER_HEALTH: Final = tuple(
 )
 """What makes sense for a meter that nobody asks: it says everything by itself."""
 
+BUS_HEALTH: Final = tuple(each for each in LINE_HEALTH if each.key != "foreign_traffic")
+BUS_METER_HEALTH: Final = tuple(each for each in METER_HEALTH if each.key != "answer_time")
+"""What makes sense for monitors on an I²C bus, which are asked as meters on a line are."""
+
 BRIDGE_HEALTH: Final = (
     BridgeHealthDescription(
         **_common(
@@ -417,9 +422,13 @@ async def async_setup_entry(
         return
     meter_health: tuple[MeterHealthDescription, ...] = METER_HEALTH
     if isinstance(runtime, BridgeRuntime):
+        async_add_virtual(hass, runtime, async_add_entities)
+    if isinstance(runtime, I2CRuntime):
+        meter_health = BUS_METER_HEALTH
+        async_add_entities(LineHealthSensor(runtime, each) for each in BUS_HEALTH)
+    elif isinstance(runtime, BridgeRuntime):
         meter_health = BRIDGE_METER_HEALTH
         async_add_entities(BridgeHealthSensor(runtime, each) for each in BRIDGE_HEALTH)
-        async_add_virtual(hass, runtime, async_add_entities)
     else:
         async_add_entities(LineHealthSensor(runtime, each) for each in LINE_HEALTH)
 

@@ -35,6 +35,8 @@ class BridgeWatch:
         self.subject = entry.entry_id
         self._data: IssueData = {"entry_id": entry.entry_id}
         self._since = dt_util.utcnow()
+        self._told: set[str] = set()
+        """Troubles that are in the log already."""
         self._refused = True
         """Whether what came last was refused; at first it is not known what was raised before a restart."""
         self._clock_at: datetime | None = None
@@ -46,6 +48,7 @@ class BridgeWatch:
     @callback
     def take_understood(self) -> None:
         """The right bridge is there and is understood."""
+        self._told.clear()
         if self._refused:
             self._refused = False
             for issue in (Issue.BRIDGE_TOO_OLD, Issue.BRIDGE_TOO_NEW, Issue.WRONG_BRIDGE):
@@ -60,8 +63,10 @@ class BridgeWatch:
 
     @callback
     def take_trouble(self, key: str, detail: str) -> None:
-        """Raise what only the user can put right, and log the rest."""
-        _LOGGER.warning("%s: %s (%s)", self.entry.title, key, detail)
+        """Raise what only the user can put right, and log all of it once until the bridge is there again."""
+        level = logging.DEBUG if key in self._told else logging.WARNING
+        self._told.add(key)
+        _LOGGER.log(level, "%s: %s (%s)", self.entry.title, key, detail)
         if key in KEY_TROUBLES:
             self.entry.async_start_reauth(self.hass)
         elif key == "version":

@@ -11,6 +11,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
+import pytest
 
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
@@ -256,3 +257,18 @@ async def test_a_key_that_is_refused_asks_for_the_new_one(hass: HomeAssistant) -
         (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
         assert flow["context"]["source"] == "reauth"
         assert flow["context"]["entry_id"] == runtime.entry.entry_id
+
+
+async def test_trouble_that_goes_on_is_in_the_log_once(
+    hass: HomeAssistant, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge = oven()
+    async with running(hass, bridge) as (runtime, _link):
+        for _ in range(3):
+            runtime.on_trouble("cannot_connect", "refused")
+        warnings = [each for each in caplog.records if each.levelname == "WARNING"]
+        assert len([each for each in warnings if "cannot_connect" in each.message]) == 1
+        bridge.measure("oven", SHOWN)
+        runtime.on_trouble("cannot_connect", "refused")
+        warnings = [each for each in caplog.records if each.levelname == "WARNING"]
+        assert len([each for each in warnings if "cannot_connect" in each.message]) == 2

@@ -14,7 +14,6 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
 from .bridge_runtime import BridgeRuntime
-from .i2c_runtime import I2CRuntime
 from .const import (
     CONF_AREA,
     CONF_BRIDGE,
@@ -28,6 +27,7 @@ from .const import (
     SUBENTRY_METER,
 )
 from .coordinator import MeterCoordinator
+from .i2c_runtime import I2CRuntime
 from .notifier.entry import MessengerRuntime, messenger_diagnostics
 from .runtime import LineRuntime
 from .runtime_base import EnergyMeterConfigEntry, meter_subentries
@@ -162,9 +162,17 @@ def _bridge(runtime: BridgeRuntime) -> dict[str, Any]:
 
 
 def _bus(runtime: I2CRuntime) -> dict[str, Any]:
-    """How a bus and each monitor fares, and what else is on it."""
+    """How a bus and each monitor fares, by its place, and what else is on it."""
+    health = asdict(runtime.hub.health)
+    places = {
+        meter.id: " ".join(part for part in (meter.segment, meter.address) if part)
+        for meter in (runtime.hello.meters if runtime.hello else ())
+    }
+    health["meters"] = {
+        places[meter_id]: fares for meter_id, fares in health["meters"].items() if meter_id in places
+    }
     return {
-        "health": asdict(runtime.health),
+        "health": health,
         "others": {place: probe.found for place, probe in runtime.hub.places.items()},
     }
 

@@ -156,3 +156,11 @@ async def test_diagnostics_tell_how_each_monitor_fares(hass: HomeAssistant) -> N
         assert about["bridge"]["connected"] is True
         assert about["bridge"]["counters"]["lines"] > 0
         assert len(about["meters"]) == 2
+        bus = about["bridge"]["bus"]
+        assert bus["health"]["meters"].keys() == {"0x08", "0x09"}
+        assert all(each["answering"] for each in bus["health"]["meters"].values())
+        registry = er.async_get(hass)
+        for key in ("line_load", "overruns", "recycled"):
+            assert registry.async_get_entity_id("sensor", DOMAIN, f"{panel.entry.entry_id}_{key}")
+        rate = f"{identity_of(panel.monitors[0])}_error_rate"
+        assert registry.async_get_entity_id("sensor", DOMAIN, rate)

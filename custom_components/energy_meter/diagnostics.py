@@ -169,7 +169,9 @@ def _bus(runtime: I2CRuntime) -> dict[str, Any]:
         for meter in (runtime.hello.meters if runtime.hello else ())
     }
     health["meters"] = {
-        places[meter_id]: fares for meter_id, fares in health["meters"].items() if meter_id in places
+        places[meter_id]: fares
+        for meter_id, fares in health["meters"].items()
+        if meter_id in places
     }
     return {
         "health": health,

@@ -161,7 +161,8 @@ class BridgeWatch:
             (SensorTrouble.STUCK, Issue.SENSOR_STUCK),
         ):
             if trouble in found and issue.value not in meter.record.declined:
-                current = meter.values.get("current")
+                still = watch.unmoved if watch is not None else ()
+                current = meter.values.get(still[0] if still else "current")
                 shown = "–" if current is None else f"{current:.2f} A"
                 async_raise(self.hass, issue, meter.identity, name=meter.name, current=shown)
             else:

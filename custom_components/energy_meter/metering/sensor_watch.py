@@ -71,6 +71,11 @@ class SensorWatch:
         """What the signs speak for."""
         return self._by_flags | ({SensorTrouble.STUCK} if self._unmoved else set())
 
+    @property
+    def unmoved(self) -> tuple[str, ...]:
+        """Keys of the currents that have not moved."""
+        return tuple(f"current{suffix}" for suffix in sorted(self._unmoved))
+
     def _count(self, time: float, flags: frozenset[str]) -> None:
         if self._start is None or time < self._start:
             self._start = time

@@ -80,6 +80,7 @@ def test_one_phase_of_three_that_is_stuck_is_noticed() -> None:
         }
         watch.look(60.0 * minute, values | {"voltage_l2": 230 + minute % 5, "current_l2": 0.0}, ())
     assert watch.found == STUCK
+    assert watch.unmoved == ("current_l2",)
 
 
 @given(

@@ -261,3 +261,34 @@ def test_a_changed_plan_keeps_what_is_off() -> None:
     one.controller.configure(higher, one.now)
     one.run(120)
     assert one.devices["heater"].on
+
+
+def test_room_that_a_load_has_just_taken_is_not_given_away_again() -> None:
+    one = house(device("heater", 1), device("boiler", 2), per_pass=1)
+    base(one, 6_000.0)
+    one.run(5)
+    assert not one.devices["heater"].on and not one.devices["boiler"].on
+    base(one, 2_200.0)
+    one.run(120)
+    assert one.devices["boiler"].on
+    assert not one.devices["heater"].on, "2800 W are room for one of them"
+    assert len(one.acts) == 3, "and nothing went off again"
+
+
+def test_a_further_rise_is_answered_as_soon_as_the_first_answer_shows() -> None:
+    one = house(*(device(f"load{n}", n, 1_000.0) for n in range(4)), restore_delay=300.0)
+    base(one, 1_500.0)
+    one.run(4)
+    assert len(one.acts) == 1
+    base(one, 2_500.0)
+    one.run(2)
+    assert len(one.acts) == 2
+
+
+def test_what_was_just_switched_off_is_not_answered_twice() -> None:
+    slow = device("slow", 1, 1_000.0)
+    slow.latency = 1.5
+    one = house(slow, device("other", 2, 1_000.0))
+    base(one, 3_500.0)
+    one.run(10)
+    assert [act.load for _at, act in one.acts] == ["slow"]

@@ -79,7 +79,7 @@ def panel_entry(**data: Any) -> MockConfigEntry:
 
 
 @asynccontextmanager
-async def bus_with(monitors: Sequence[SimulatedMonitor]) -> AsyncIterator[FaultyBus]:
+async def bus_with(monitors: Sequence[Chip]) -> AsyncIterator[FaultyBus]:
     """Let `/dev/i2c-1` be a simulated bus."""
     sim = FaultyBus(monitors, stretch=12e-6)
     with patch(

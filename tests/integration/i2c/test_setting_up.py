@@ -8,11 +8,14 @@ from homeassistant.data_entry_flow import FlowResultType
 
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.sources.i2c.ports import BusPort
-from custom_components.energy_meter.sources.simulated.panel import simulated_panel
+from custom_components.energy_meter.sources.simulated.panel import (
+    SimulatedMultiplexer,
+    simulated_panel,
+)
 from tests.integration.flow_support import Flow
 from tests.support.i2c_monitors import ForeignChip
 
-from .support import bus_with, panel_entry
+from .support import bus_with, panel_entry, until
 
 PORTS = [BusPort(1, "bcm2835 (i2c@7e804000)", True), BusPort(20, "", False)]
 LISTS = "custom_components.energy_meter.flows.bridge_i2c.list_buses"
@@ -39,7 +42,7 @@ async def submit(hass: HomeAssistant, flow: Flow, **filled: object) -> dict[str,
 async def test_a_bus_is_searched_shown_and_added(hass: HomeAssistant) -> None:
     monitors = await hass.async_add_executor_job(simulated_panel, 3)
     stranger, multiplexer = ForeignChip(0x48), ForeignChip(0x70, b"\x00\x01")
-    async with bus_with([*monitors, stranger, multiplexer]):  # type: ignore[list-item]
+    async with bus_with([*monitors, stranger, multiplexer]):
         with patch(LISTS, return_value=PORTS):
             flow = await asked(hass)
         result = await submit(hass, flow, bus="1", multiplexers=[])
@@ -99,3 +102,29 @@ async def test_a_bus_is_added_once(hass: HomeAssistant) -> None:
         result = await submit(hass, flow, bus="1")
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "bridge_already_configured"
+
+
+async def test_a_multiplexer_that_was_forgotten_is_named_afterwards(hass: HomeAssistant) -> None:
+    monitors = await hass.async_add_executor_job(simulated_panel, 2)
+    behind = SimulatedMultiplexer(0x70, {3: [monitors[1]]})
+    async with bus_with([monitors[0], behind]):
+        entry = panel_entry()
+        entry.add_to_hass(hass)
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await until(lambda: len(entry.runtime_data.meters) == 1)
+        flow = await Flow.reconfigure(hass, entry)
+        with patch(LISTS, return_value=PORTS):
+            await flow.choose("bridge_i2c")
+        result = await submit(hass, flow, bus="1", multiplexers=["0x70"])
+        assert result["step_id"] == "bridge_heard", result
+        await hass.config_entries.flow.async_configure(flow.result["flow_id"], {"name": "Panel"})
+        await hass.async_block_till_done()
+        assert entry.data["multiplexers"] == [0x70]
+        await until(lambda: len(entry.runtime_data.meters) == 2)
+        hello = entry.runtime_data.hello
+        assert {(each.segment, each.address) for each in hello.meters} == {
+            (None, "0x08"),
+            ("0x70/3", "0x09"),
+        }
+        await hass.config_entries.async_unload(entry.entry_id)
+        await hass.async_block_till_done()

@@ -15,7 +15,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.recorder import get_instance, session_scope
 from homeassistant.setup import async_setup_component
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 import pytest
 from pytest_homeassistant_custom_component.common import async_test_home_assistant
 from pytest_homeassistant_custom_component.components.recorder.common import (
@@ -333,6 +333,7 @@ async def test_an_entity_that_nobody_records_is_given_up(
         assert "energy_import" not in backfill.missed.hours
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1000), min_size=2, max_size=30),
     st.floats(-1e4, 1e4),

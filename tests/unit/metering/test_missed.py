@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 import pytest
 
 from custom_components.energy_meter.metering.missed import HOUR, MissedHours
@@ -36,6 +36,7 @@ def test_each_hour_of_late_readings_ends_at_its_own_total() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.floats(0, 50), st.floats(0, 50), st.floats(0.1, 60), st.floats(0.1, 60))
 def test_between_two_readings_a_total_is_a_straight_line(
     before: float, more: float, earlier: float, later: float

@@ -1,6 +1,6 @@
 """Sensors that cannot be right are noticed, and those that can are left alone."""
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from custom_components.energy_meter.metering.sensor_watch import (
     UNMOVED,
@@ -83,6 +83,7 @@ def test_one_phase_of_three_that_is_stuck_is_noticed() -> None:
     assert watch.unmoved == ("current_l2",)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -264,9 +264,11 @@ def test_a_changed_plan_keeps_what_is_off() -> None:
 
 
 def test_room_that_a_load_has_just_taken_is_not_given_away_again() -> None:
-    one = house(device("heater", 1), device("boiler", 2), per_pass=1)
+    slow = device("boiler", 2)
+    slow.latency = 3.0
+    one = house(device("heater", 1), slow, per_pass=1)
     base(one, 6_000.0)
-    one.run(5)
+    one.run(8)
     assert not one.devices["heater"].on and not one.devices["boiler"].on
     base(one, 2_200.0)
     one.run(120)

@@ -15,7 +15,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.i2c_runtime import I2CRuntime
-from custom_components.energy_meter.sources.simulated.panel import SimulatedMonitor, simulated_panel
+from custom_components.energy_meter.sources.simulated.panel import (
+    Chip,
+    SimulatedMonitor,
+    simulated_panel,
+)
 from tests.support.i2c_monitors import FaultyBus
 
 SOON = 12.0

@@ -121,10 +121,12 @@ class I2CRuntime(BridgeRuntime):
     @override
     def on_event(self, event: BridgeEvent) -> None:
         """Say that a monitor has come that nobody knows yet; all else as for any bridge."""
-        super().on_event(event)
         known = self._configured_ids()
-        # The first ones come with the entry, which the user has just set up.
-        if event.event == "new_meter" and known and event.meter not in known | self.removed:
+        if event.event != "new_meter":
+            super().on_event(event)
+        elif known and event.meter not in known | self.removed:
+            # Not for the first ones: they come with the entry, which the user has just set up.
+            super().on_event(event)
             self.entry.async_create_background_task(
                 self.hass, self._async_tell_new(str(event.meter)), f"{DOMAIN} notice"
             )

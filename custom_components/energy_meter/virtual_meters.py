@@ -18,12 +18,11 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 
 from .bridge_runtime import BridgeRuntime
+from .bridge_shape import HUBS
 from .const import CONF_INSIDE, CONF_PHASE, DOMAIN, PHASES
 from .coordinator import MeterCoordinator
 from .metering.virtual import EnergySum, power_sum, without_parents
 
-HUBS: Final = frozenset({"i2c", "i2c_hub"})
-"""Kinds of bridges whose meters are the circuits of a panel."""
 INTERVAL: Final = timedelta(seconds=1)
 VIRTUAL_KEYS: Final = (
     "total_power",

@@ -4,6 +4,7 @@ Nothing between is doubled but the chip: the firmware runs in MicroPython, the c
 is Home Assistant. Hours without a link pass at once, because the board's clock can be moved.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
+from scripts.pack_firmware import sources
 from tests.integration.runtime_support import until
-from tests.support.esp32 import KEY, Board, free_port, settings
+from tests.support.esp32 import KEY, RESET, Board, free_port, settings
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
@@ -133,6 +135,24 @@ async def test_a_power_cut_takes_one_step_at_most_and_no_total_falls(
         await until(lambda: number(hass, "energy_import") > truth - STEP, 60)
         assert seen <= number(hass, "energy_import") <= truth
         assert kept == 3
+
+
+async def test_home_assistant_installs_firmware_and_sees_it_run(
+    hass: HomeAssistant, tmp_path: Path
+) -> None:
+    """The integration's own end of an update brings new firmware to the board, which restarts into it and stays with it."""
+    files = {**sources(), "version.txt": b"1.1.0\n"}
+    shares: list[float] = []
+    async with board(tmp_path) as (bridge, port), home(hass, port) as entry:
+        await bridge.do("uart", port=1, text="\n" + LINE + "\n")
+        await until(lambda: session(entry).hello is not None)
+        update = asyncio.create_task(session(entry).update("1.1.0", files, shares.append))
+        assert await bridge.ended(30) == RESET
+        await bridge.cut_power()
+        await bridge.start(cause=5)
+        await asyncio.wait_for(update, 30)
+        assert shares[-1] == 1.0
+        assert session(entry).hello.firmware == "1.1.0"
 
 
 async def test_a_relay_is_switched_and_read_back(hass: HomeAssistant, tmp_path: Path) -> None:

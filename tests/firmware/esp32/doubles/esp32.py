@@ -85,18 +85,18 @@ class NVS:
 
     def _all(self):
         try:
-            with open(_FILE) as file:
+            with power.plain_open(_FILE) as file:
                 return json.load(file).get(self._namespace, {})
         except OSError:
             return {}
 
     def _write(self, found):
         try:
-            with open(_FILE) as file:
+            with power.plain_open(_FILE) as file:
                 everything = json.load(file)
         except OSError:
             everything = {}
         everything[self._namespace] = found
-        with open(_FILE + ".new", "w") as file:
+        with power.plain_open(_FILE + ".new", "w") as file:
             file.write(json.dumps(everything))
         os.rename(_FILE + ".new", _FILE)

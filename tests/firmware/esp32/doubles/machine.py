@@ -15,6 +15,7 @@ import termios
 import time
 
 import ffi
+import power
 
 _POLL, _FILENO = 3, 10  # MP_STREAM_POLL and MP_STREAM_GET_FILENO of py/stream.h.
 
@@ -29,7 +30,7 @@ def _pipe():
     libc = ffi.open("libc.so.6")
     libc.func("i", "pipe", "p")(ends)
     libc.func("i", "fcntl", "iii")(ends[0], 4, 2048)  # F_SETFL, O_NONBLOCK
-    return open(ends[0], "rb", 0), open(ends[1], "wb", 0)
+    return power.plain_open(ends[0], "rb", 0), power.plain_open(ends[1], "wb", 0)
 
 
 class UART(io.IOBase):
@@ -47,7 +48,7 @@ class UART(io.IOBase):
         UART.ports[number] = self
         path = os.getenv("UART%d" % number)
         if path:
-            self._file = open(path, "r+b", 0)
+            self._file = power.plain_open(path, "r+b", 0)
             termios.setraw(self._file.fileno())
             attributes = termios.tcgetattr(self._file.fileno())
             attributes[6][6] = attributes[6][5] = 0  # VMIN and VTIME: read what there is.
@@ -177,11 +178,11 @@ class RTC:
     def memory(self, data=None):
         """Read, or set."""
         if data is not None:
-            with open("rtc.bin", "wb") as file:
+            with power.plain_open("rtc.bin", "wb") as file:
                 file.write(data)
             return None
         try:
-            with open("rtc.bin", "rb") as file:
+            with power.plain_open("rtc.bin", "rb") as file:
                 return file.read()
         except OSError:
             return b""
@@ -211,6 +212,6 @@ def reset():
 
 def deepsleep(milliseconds):
     """End the process; how long it wants to sleep is in the file `sleep.txt`."""
-    with open("sleep.txt", "w") as file:
+    with power.plain_open("sleep.txt", "w") as file:
         file.write(str(milliseconds))
     sys.exit(EXIT_SLEEP)

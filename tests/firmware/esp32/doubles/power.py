@@ -5,6 +5,8 @@ class Cut(BaseException):
     """The power is gone; nothing of the firmware may catch it."""
 
 
+plain_open = open
+"""The real one, also where a check has put `File` in its place."""
 left = None
 """Writes until the cut; None: there is none."""
 written = 0
@@ -33,7 +35,7 @@ class File:
         """Open it; pass this class where `open` is expected."""
         if mode[0] in "wa":
             write("open")
-        self._file = open(name, mode)
+        self._file = plain_open(name, mode)
 
     def write(self, data):
         """Write, if the power lasts."""
@@ -48,6 +50,10 @@ class File:
     def read(self, size=-1):
         """Read."""
         return self._file.read(size)
+
+    def readinto(self, buffer):
+        """Read into a buffer."""
+        return self._file.readinto(buffer)
 
     def seek(self, offset):
         """Go to an offset."""

@@ -37,6 +37,12 @@ def install():
     return ticks
 
 
+def forget_everything():
+    """Drop all tasks and sockets, as a loss of power does, and go on with this clock."""
+    asyncio.new_event_loop()
+    install()
+
+
 async def passes(milliseconds):
     """Let so much time pass, at once."""
     global _until

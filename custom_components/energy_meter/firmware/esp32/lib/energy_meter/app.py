@@ -43,7 +43,8 @@ class App:
         reason = board.reset_reason()
         if not mac.normalised(self.settings["key"]):
             self.settings["key"] = mac.new_key()
-            errors += self._save_settings()
+            if not errors:  # Else the file is what its owner wants to repair, not to lose.
+                errors += self._save_settings()
         self.clock.take_from_rtc()
         self._restarting = False
         self.wifi = None

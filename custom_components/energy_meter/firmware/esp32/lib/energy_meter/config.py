@@ -1,5 +1,6 @@
 """The settings, `config.json`: a table of what there is, checks, and texts that say in plain words what is wrong."""
 
+from errno import ENOENT
 import json
 import os
 
@@ -145,15 +146,17 @@ def checked(given):
     return settings, errors
 
 
-def load(file=FILE, default=None):
+def load(file=FILE):
     """(settings, errors) of the file; without one, or with a damaged one, the defaults."""
     try:
         with open(file) as opened:
-            given = json.load(opened)
-    except OSError:
-        return checked(default or {})[0], []
+            given = json.loads(opened.read())
+    except OSError as error:
+        there = error.errno != ENOENT
+        errors = ["%s cannot be read: %r." % (file, error)] if there else []
+        return checked({})[0], errors
     except ValueError:
-        return checked(default or {})[0], ["%s is no JSON: a comma or a quote is missing." % file]
+        return checked({})[0], ["%s is no JSON: a comma or a quote is missing." % file]
     return checked(given)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+import time
 from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
@@ -30,6 +31,7 @@ from .bridge_runtime import BridgeRuntime
 from .coordinator import MeterCoordinator
 from .entity import LineEntity, MeterEntity
 from .i2c_runtime import I2CRuntime
+from .metering.change_filter import ChangeFilter
 from .model import Counts, Kind, Quantity, Value, Visibility
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .shedder.runtime import ShedderRuntime
@@ -102,8 +104,11 @@ class QuantitySensor(MeterEntity, RestoreSensor):
         super().__init__(meter, quantity.key)
         counts = meter.counts(quantity)
         self.entity_description = describe(quantity, counts)
-        if meter.shape.circuit and quantity.key in CIRCUIT_SHOWN:
-            self._attr_entity_registry_enabled_default = True
+        self._filter: ChangeFilter | None = None
+        if meter.shape.circuit:
+            self._filter = None if counts is not None else ChangeFilter(quantity.kind)
+            if quantity.key in CIRCUIT_SHOWN:
+                self._attr_entity_registry_enabled_default = True
         self._keeps = counts is not None
         self._decimals = (
             quantity.precision if counts is None else max(quantity.precision, COUNTER_DECIMALS)
@@ -147,8 +152,13 @@ class QuantitySensor(MeterEntity, RestoreSensor):
         value = self.meter.values.get(key)
         available = self.meter.is_fresh(key) or (self._keeps and value is not None)
         shown = self._rounded(value) if available else None
-        if available == self._attr_available and shown == self._attr_native_value:
-            return False
+        if available == self._attr_available:
+            if shown == self._attr_native_value:
+                return False
+            if self._filter is not None and not self._filter.passes(shown, time.monotonic()):
+                return False
+        elif self._filter is not None:
+            self._filter.told(shown, time.monotonic())
         self._attr_available = available
         self._attr_native_value = shown
         return True

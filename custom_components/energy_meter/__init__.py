@@ -25,6 +25,7 @@ from .notifier.entry import (
     is_messenger,
 )
 from .profiles import async_check_profiles
+from .relays.actions import async_setup_supply_actions
 from .runtime import DATA_LIBRARY, LineRuntime
 from .runtime_base import (
     EnergyMeterConfigEntry,
@@ -68,6 +69,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     async_setup_services(hass)
     async_setup_waveform_action(hass)
     async_setup_shedder_services(hass)
+    async_setup_supply_actions(hass)
     for identity in store.identities - configured_identities(hass):
         await async_forget_meter(hass, identity)  # Removed while its line was not running.
 

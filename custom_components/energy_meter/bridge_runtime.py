@@ -118,6 +118,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self.hello: Hello | None = self.session.hello
         """Who is there; from before a restart as long as it has not said it again."""
         self.itself = BridgeItself(entry.entry_id)
+        self.itself.relays = self.record.relays
         self.settings: dict[str | None, dict[str, Value]] = {}
         """{bridge's id of a meter, None for the bridge itself: {control: what it stands at}}."""
         self._shapes: dict[str, MeterShape] = {
@@ -497,7 +498,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         control = (event.control or "") if event.event == "control" else event.event
         if control in self.settings.get(event.meter, {}):
             if not event.old:
+                place = self._place(event.meter)
+                relay = self.relays.find(place, control) if place is not None else None
+                if relay is not None:
+                    relay.said = event.reason
                 self._set(event.meter, control, event.value)
+                if relay is not None:
+                    relay.said = None
             return
         if (meter := self._by_id.get(event.meter or "")) is not None:
             meter.async_event(event.event, event.time)

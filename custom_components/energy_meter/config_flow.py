@@ -28,6 +28,8 @@ from .flows.subentry import MeterSubentryFlow
 from .flows.trouble import Trouble
 from .notifier.entry import is_messenger
 from .notifier.flow import MessengerSteps
+from .relays.flow import InterlockSubentryFlow
+from .relays.runtime import SUBENTRY_INTERLOCK
 from .shedder.flow import SUBENTRY_FLOWS, LoadSheddingSteps, is_load_shedding
 
 
@@ -54,7 +56,7 @@ class EnergyMeterConfigFlow(
     def async_get_supported_subentry_types(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
-        """Meters are added to a line; those of a bridge come by themselves, and back if removed; alarms."""
+        """Meters are added to a line; those of a bridge come by themselves, and back if removed; alarms and interlocks."""
         if is_load_shedding(config_entry):
             return SUBENTRY_FLOWS
         if is_messenger(config_entry):
@@ -63,8 +65,13 @@ class EnergyMeterConfigFlow(
             return {
                 SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow,
                 SUBENTRY_ALARM: AlarmSubentryFlow,
+                SUBENTRY_INTERLOCK: InterlockSubentryFlow,
             }
-        return {SUBENTRY_METER: MeterSubentryFlow, SUBENTRY_ALARM: AlarmSubentryFlow}
+        return {
+            SUBENTRY_METER: MeterSubentryFlow,
+            SUBENTRY_ALARM: AlarmSubentryFlow,
+            SUBENTRY_INTERLOCK: InterlockSubentryFlow,
+        }
 
     @classmethod
     @callback

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import chain
+from typing import Any
 
 from homeassistant.core import CALLBACK_TYPE, callback
 from homeassistant.helpers.entity import Entity
@@ -18,6 +19,8 @@ class Controlled:
         self.entities: set[Entity] = set()
         self.settings: dict[str, Value] = {}
         """What controls are set to, as read back last."""
+        self.relays: dict[str, Any] = {}
+        """{control: what is kept of a relay over a restart}."""
         self._setting_subscribers: dict[str, set[Callable[[], None]]] = {}
         self._on_presence: set[Callable[[], None]] = set()
 

@@ -83,6 +83,7 @@ class MeterCoordinator(Controlled, MeterListener):
         self.subentry = subentry
         self.shape = shape
         self.record = record
+        self.relays = record.relays
         self.info: MeterInfo | None = None
         self.health = NO_HEALTH
         self.answering = False

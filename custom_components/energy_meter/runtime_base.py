@@ -25,6 +25,7 @@ from .coordinator import MeterCoordinator
 from .energy_dashboard import async_withdraw
 from .issues import async_clear_all
 from .model import QUANTITIES, MeterShape, Value
+from .relays.runtime import Relays
 from .sources.base import LinkHealth
 from .store import DATA_STORE
 
@@ -52,6 +53,7 @@ class EntryRuntime(ABC):
         self._on_meter: list[Callable[[MeterCoordinator], None]] = []
         self._on_health: set[Callable[[], None]] = set()
         self._lock = asyncio.Lock()
+        self.relays = Relays(hass, entry, self.store)
         self.alarms = Alarms(
             hass, entry, self.store, around=lambda: (self.health.connected, self.meters.values())
         )
@@ -126,6 +128,7 @@ class EntryRuntime(ABC):
     async def _async_retire(self, meter: MeterCoordinator) -> None:
         """Take a meter down, and its entities out of Home Assistant; the registry keeps them."""
         self.meters.pop(meter.subentry_id, None)
+        self.relays.async_let_go(meter)
         self.store.async_detach(meter.identity)
         self._taken_down(meter)
         for entity in tuple(meter.entities):

@@ -32,6 +32,8 @@ class MeterRecord:
     """Hours that are not put right yet, for a meter whose readings may arrive late."""
     limits: dict[str, Any] = field(default_factory=dict)
     """{kind of limit: what `LimitWatch.to_dict` gave}."""
+    relays: dict[str, Any] = field(default_factory=dict)
+    """{control: what `RelayRecord.to_dict` gave}."""
     last_reading: datetime | None = None
     declined: list[str] = field(default_factory=list)
     """Kinds of repair that the user has answered with "leave it so"."""
@@ -43,6 +45,7 @@ class MeterRecord:
             "line": self.line,
             "missed": self.missed,
             "limits": self.limits,
+            "relays": self.relays,
             "last_reading": self.last_reading and self.last_reading.isoformat(),
             "declined": self.declined,
         }
@@ -56,6 +59,7 @@ class MeterRecord:
             line=data.get("line") or {},
             missed=data.get("missed") or {},
             limits=data.get("limits") or {},
+            relays=data.get("relays") or {},
             last_reading=dt_util.parse_datetime(at) if isinstance(at, str) else None,
             declined=list(data.get("declined") or ()),
         )
@@ -69,10 +73,12 @@ class BridgeRecord:
     """What `BridgeSession.memory` gave: its last hello, and which messages have been taken."""
     shapes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """{bridge's id of a meter: its shape, see `bridge_shape.shape_to_json`}, of those that are set up."""
+    relays: dict[str, Any] = field(default_factory=dict)
+    """{control of the bridge itself: what `RelayRecord.to_dict` gave}."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as it is stored."""
-        return {"memory": self.memory, "shapes": self.shapes}
+        return {"memory": self.memory, "shapes": self.shapes, "relays": self.relays}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -80,7 +86,7 @@ class BridgeRecord:
         return cls(
             **{
                 name: value if isinstance(value := data.get(name), dict) else {}
-                for name in ("memory", "shapes")
+                for name in ("memory", "shapes", "relays")
             }
         )
 

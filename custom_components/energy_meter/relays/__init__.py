@@ -1,0 +1,1 @@
+"""Relays of meters, bridges and monitors: when they may be switched, and who has switched them."""

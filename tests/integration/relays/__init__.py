@@ -1,0 +1,1 @@
+"""Relays: interlock, record, and the actions for landlords."""

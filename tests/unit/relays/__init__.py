@@ -1,0 +1,1 @@
+"""When a relay may be switched, and what is kept of it."""

@@ -16,11 +16,14 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
 from scripts.pack_firmware import sources
+from tests.integration.bridge_ways.test_mqtt_way import with_mqtt
 from tests.integration.runtime_support import until
+from tests.support.broker import broker as running_broker
 from tests.support.esp32 import KEY, RESET, Board, free_port, settings
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -171,3 +174,67 @@ async def test_a_relay_is_switched_and_read_back(hass: HomeAssistant, tmp_path: 
             await hass.services.async_call("switch", "turn_on", target, blocking=True)
         assert refused.value.translation_key == "bridge_minimum_off_time"
         assert shown(hass, "relay", "switch") == "off"
+
+
+@asynccontextmanager
+async def plain_board(folder: Path, **changes: Any) -> AsyncIterator[Board]:
+    """A board that says nothing over TCP."""
+    one = Board(folder, settings(**changes))
+    try:
+        await one.start()
+        await one.do("uart", port=1, text="\n")
+        yield one
+    finally:
+        await one.cut_power()
+
+
+@asynccontextmanager
+async def entry_for(hass: HomeAssistant, **data: Any) -> AsyncIterator[MockConfigEntry]:
+    """An entry for the bridge by another way, loaded."""
+    data = {"kind": "bridge", **data}
+    entry = MockConfigEntry(domain=DOMAIN, title="Workshop", unique_id=BRIDGE, data=data)
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    try:
+        yield entry
+    finally:
+        await hass.config_entries.async_unload(entry.entry_id)
+        await hass.async_block_till_done()
+
+
+async def measure(bridge: Board, hass: HomeAssistant, key: str, value: float) -> None:
+    """Let the UNO print until Home Assistant shows a value."""
+    for _ in range(200):
+        await bridge.do("lines", seconds=1, port=1, every=1000, line=LINE)
+        await asyncio.sleep(0.05)
+        if number(hass, key) >= value:
+            return
+    raise AssertionError(shown(hass, key))
+
+
+async def test_over_a_broker_and_over_a_webhook_the_same_arrives(
+    hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator, tmp_path: Path
+) -> None:
+    """MQTT through a real broker and Home Assistant's mqtt; signed posts to its real web server; commands by both."""
+    (tmp_path / "broker").mkdir()
+    with running_broker(tmp_path / "broker") as broker:
+        link = {"on": True, "host": "127.0.0.1", "port": broker.port}
+        place = {"way": "mqtt", "prefix": "energy_meter", "bridge": BRIDGE}
+        async with with_mqtt(hass, broker), plain_board(tmp_path / "1", mqtt=link) as bridge:
+            async with entry_for(hass, **place) as entry:
+                await measure(bridge, hass, "power", 9200)
+                await measure(bridge, hass, "energy_import", 0.02)
+                await session(entry).command("identify", None)
+                assert session(entry).counters.bad == session(entry).counters.lost == 0
+            await hass.config_entries.async_remove(entry.entry_id)
+    client = await hass_client_no_auth()
+    secret = "5" * 64
+    url = f"http://127.0.0.1:{client.server.port}/api/webhook/{secret}"
+    post = {"on": True, "url": url, "every": 0.2}
+    async with (
+        entry_for(hass, way="http", webhook_id=secret, key=KEY) as entry,
+        plain_board(tmp_path / "2", http=post) as bridge,
+    ):
+        await measure(bridge, hass, "energy_import", 0.02)
+        await session(entry).command("identify", None)
+        assert session(entry).counters.bad == session(entry).counters.lost == 0

@@ -16,6 +16,7 @@ from custom_components.energy_meter.control import NAMED
 from custom_components.energy_meter.issues import Issue
 from custom_components.energy_meter.metering.limits import LimitKind
 from custom_components.energy_meter.model import CONTROL_KEYS, QUANTITIES, ControlKind, Kind
+from custom_components.energy_meter.relays.actions import SUPPLY_SCHEMA
 from custom_components.energy_meter.repairs import _FIXES
 from custom_components.energy_meter.services import (
     EXPORT_SCHEMA,
@@ -45,6 +46,8 @@ SCHEMAS = {
     "capture_waveform": CAPTURE_SCHEMA,
     "shed_now": SHED_SCHEMA,
     "restore_now": RESTORE_SCHEMA,
+    "disconnect_supply": SUPPLY_SCHEMA,
+    "reconnect_supply": SUPPLY_SCHEMA,
 }
 
 SHEDDER = {

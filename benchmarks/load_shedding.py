@@ -99,7 +99,7 @@ class LoadSheddingClient(Client):
         hass.states.async_set(f"sensor.supply_{number}", str(value), {"unit_of_measurement": "W"})
 
     async def _live(self, hass: HomeAssistant, published: Published) -> None:
-        """Readings spread over each second; every other second one of them is over its limit."""
+        """Readings spread over each second; in most seconds one of them is over its limit."""
         reactions: list[float] = []
         published.notes[REACTIONS] = reactions
         since = 0.0
@@ -116,7 +116,8 @@ class LoadSheddingClient(Client):
         second = 0
         while True:
             for number in range(LIMITS):
-                over = self._with and number == second % LIMITS and second % 2 == 1
+                # Not the first: it would come sooner than a second after the last.
+                over = self._with and number == second % LIMITS != 0
                 if over:
                     since = time.perf_counter()
                 self._reading(hass, number, LIMIT + 100 if over else 5_000.0 + second % 7)

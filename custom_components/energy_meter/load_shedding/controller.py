@@ -284,7 +284,7 @@ class Controller(Switching):
         # A load that comes back has to be able to go off again within the hour.
         allowed = (self.plan.settings.per_hour - self.memory.recent(now)) // 2
         most = min(self.plan.settings.per_pass, allowed)
-        rooms = self._rooms(now)
+        rooms = self.rooms(now)
         reserved: set[Limit] = set()
         acts: list[Act] = []
         chosen: list[Pick] = []
@@ -312,7 +312,7 @@ class Controller(Switching):
             chosen.append(found)
             rooms = taken(self.plan, rooms, load, -found.saves)
         for found in chosen:
-            acts += self._switch_on(found, now, rooms=self._rooms(now))
+            acts += self._switch_on(found, now, rooms=self.rooms(now))
         return acts
 
     def _release(self, now: float) -> list[Act]:

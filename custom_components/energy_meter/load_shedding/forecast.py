@@ -108,10 +108,11 @@ def _next_off(controller: Controller, gauge: Gauge, now: float) -> Step:
 def _next_on(controller: Controller, now: float) -> Step:
     """The load that comes back next as far as can be told."""
     first: Step = _NOTHING
+    rooms = controller.rooms(now)
     for load in reversed(controller.plan.ordered):
         if controller.memory.load(load.id).shed is None:
             continue
-        blocker, until = controller.why_off(load.id, now)
+        blocker, until = controller.why_off(load.id, now, rooms)
         if blocker is Blocker.TURN:
             return Next.RESTORE, load.id, now
         if until is not None and (first[2] is None or until < first[2]):

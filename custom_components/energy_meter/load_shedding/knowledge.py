@@ -1,5 +1,6 @@
 """What is known of limits and loads, and what follows from it for each load. Nothing here acts."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from .choice import NOTHING, Offer, Want, fit
@@ -163,15 +164,20 @@ class Knowledge:
             expected = self.memory.load(load.id).peak
         return Want(load, max(shed.watts, expected))
 
-    def why_off(self, load_id: str, now: float) -> tuple[Blocker | None, float | None]:
-        """Why a load that is off because of us does not come back now, and until when if known."""
+    def why_off(
+        self, load_id: str, now: float, rooms: Mapping[Limit, float | None] | None = None
+    ) -> tuple[Blocker | None, float | None]:
+        """Why a load that is off because of us does not come back now, and until when if known.
+
+        `rooms` are what `rooms` gives, for those who ask about many loads.
+        """
         load, state = self._loads[load_id], self.memory.load(load_id)
         if state.shed is None:
             return Blocker.NOT_SHED, None
         blocker, until = self._why_off(load, state, now)
         if blocker is not None:
             return blocker, until
-        rooms = self._rooms(now)
+        rooms = self.rooms(now) if rooms is None else rooms
         if fit(self.plan, rooms, self._want(load, state.shed)) is not None:
             return Blocker.TURN, None
         if any(
@@ -220,7 +226,7 @@ class Knowledge:
             return Blocker.WAIT, shed.at + wait
         return None, None
 
-    def _rooms(self, now: float) -> dict[Limit, float | None]:
+    def rooms(self, now: float) -> dict[Limit, float | None]:
         """The least room of the last time at each limit, less what has come back since."""
         rooms: dict[Limit, float | None] = {}
         for gauge in self.gauges.values():

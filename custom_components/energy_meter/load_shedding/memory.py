@@ -137,7 +137,10 @@ class Memory:
 
     def load(self, load_id: str) -> LoadMemory:
         """What is known about a load; new if there is nothing."""
-        return self.loads.setdefault(load_id, LoadMemory())
+        found = self.loads.get(load_id)
+        if found is None:
+            found = self.loads[load_id] = LoadMemory()
+        return found
 
     def recent(self, now: float) -> int:
         """How many times something was switched within the last hour."""

@@ -61,6 +61,16 @@ def readings_go_up_at_the_chosen_rate_and_seldom_while_nobody_is_there():
     assert 10 <= len(setting.lines("reading")) <= 12
 
 
+def lines_that_come_a_little_late_are_all_said():
+    setting = _Setting()
+    setting.bridge.heard()
+    for late in (240, 0, 180, 0, 150, 20, 190, 0):
+        setting.moved.passes(late)
+        setting.node.feed(b'{"V":230}\n')
+        setting.moved.passes(1000 - late)
+    assert len(setting.lines("reading")) == 8
+
+
 def hello_is_said_again_when_a_meter_or_a_quantity_is_new():
     setting = _Setting()
     setting.node.feed(b'{"V":230}\n')

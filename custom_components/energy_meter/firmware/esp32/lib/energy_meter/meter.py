@@ -51,8 +51,7 @@ class Meter:
         self.latest = ()
         """The (quantity, value) pairs shown last."""
         self.latest_ms = None
-        self.said_ms = None
-        """When what was said last was measured."""
+        self._due_ms = None
         self.keeps_count = False
         """Whether its energy is counted here."""
         self.flags = set()
@@ -93,6 +92,18 @@ class Meter:
             self.flags.add("restarted")
             self._first = False
         return bool(new)
+
+    def is_due(self, at_ms, step_ms):
+        """Whether a reading of this instant is to be said, one in `step_ms`.
+
+        The instants that are due lie on a grid: a line that comes late does not make the next one come too early.
+        """
+        due = self._due_ms
+        if due is not None and due - 2 * step_ms <= at_ms < due - step_ms // 4:
+            return False
+        near = due is not None and abs(at_ms - due) < step_ms
+        self._due_ms = (due if near else at_ms) + step_ms
+        return True
 
     def said(self):
         """The inside of the reading that says what was shown last."""

@@ -93,6 +93,17 @@ async def test_a_computer_without_a_bus_says_so_and_offers_the_simulated_one(
     with patch(LISTS, return_value=[]):
         flow = await asked(hass)
     assert flow.result["errors"] == {"base": "i2c_none"}
+    result = await submit(hass, flow, bus="simulated")
+    assert result["step_id"] == "bridge_heard", result
+    shown = result["description_placeholders"]
+    assert isinstance(shown, dict)
+    assert shown["heard"].count("**Circuit 0x") == 12
+    await hass.config_entries.flow.async_configure(flow.result["flow_id"], {"name": "Trial"})
+    await hass.async_block_till_done()
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    await until(lambda: len(entry.runtime_data.meters) == 12)
+    await hass.config_entries.async_unload(entry.entry_id)
+    await hass.async_block_till_done()
 
 
 async def test_a_bus_is_added_once(hass: HomeAssistant) -> None:

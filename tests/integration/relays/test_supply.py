@@ -1,12 +1,13 @@
 """Disconnecting and reconnecting a supply: admins only, with a reason, read back, and in the logbook."""
 
-from typing import Any
+from typing import Any, override
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.logbook.models import LazyEventPartialState, async_event_to_row
 from homeassistant.core import Context, Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import device_registry as dr
+from homeassistant.util import dt as dt_util
 import probatio
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
@@ -21,9 +22,9 @@ from tests.integration.bridge.support import (
     set_up,
     workshop,
 )
-from tests.integration.runtime_support import running as line_running, shows, subentry
+from tests.integration.runtime_support import running as line_running, shows, state, subentry
 from tests.integration.test_controls import DDS238, RELAY, relay_meter, relay_register
-from tests.support.bridge import SimulatedMeter
+from tests.support.bridge import SimulatedBridge, SimulatedMeter, relay
 from tests.support.meters import Access, Meter
 from tests.support.wire import rtu_line
 
@@ -238,3 +239,40 @@ async def test_on_a_modbus_line_a_relay_that_is_stuck_is_said_and_not_recorded(
         await shows(hass, "relay", "off", platform="switch")
         assert relay_register(device)[RELAY] == 0
         assert len(events) == 1
+
+
+class SwitchingBridge(SimulatedBridge):
+    """A bridge with a relay of its own."""
+
+    closed = 1
+
+    @override
+    def hello(self) -> dict[str, Any]:
+        return {**super().hello(), "controls": [relay(self.closed)]}
+
+    @override
+    def _carry_out(self, message: dict[str, Any]) -> dict[str, Any]:
+        if "meter" in message or message["control"] != "relay":
+            return super()._carry_out(message)
+        self.closed = message["value"]
+        return {"ok": True, "value": self.closed}
+
+
+async def test_a_bridge_may_have_a_relay_of_its_own(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    bridge = SwitchingBridge(clock=lambda: dt_util.utcnow().timestamp(), meters=[SimulatedMeter()])
+    entry = bridge_entry()
+    async with running(hass, bridge, entry) as (_runtime, link):
+        identity = entry.entry_id
+        await supply(hass, "disconnect", device=device_id(hass, identity))
+        assert bridge.closed == 0
+        before = state(hass, "relay", identity, "switch")
+        assert (before.state, before.attributes["reason"]) == ("off", REASON)
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        await pass_time(hass, freezer, 60)
+        await set_up(hass, entry, link)
+        after = state(hass, "relay", identity, "switch")
+        assert after.attributes == before.attributes
+        await supply(hass, "reconnect", device=device_id(hass, identity))
+        assert bridge.closed == 1

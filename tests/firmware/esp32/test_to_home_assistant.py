@@ -7,17 +7,21 @@ is Home Assistant. Hours without a link pass at once, because the board's clock 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
+import time
 from typing import Any
 
 from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.energy_meter import bridge_runtime
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
 from scripts.pack_firmware import sources
@@ -33,6 +37,27 @@ LINE = '{"Voltage": 230.0, "Current": 40.0, "PF": 1.0}'
 """9.2 kW. While a host is connected less than 45 s may pass at once: its clock is not moved, and it would be taken for dead."""
 STEP = 0.01 + 2 * 9.2 / 3600
 """kWh: what may be counted and not be written down yet: 10 Wh, and what two seconds bring."""
+
+
+class _Later:
+    """A module with its clocks put forward, where the conversation with a bridge looks at them."""
+
+    def __init__(self, module: Any) -> None:
+        """Begin with the module's own time."""
+        self._module = module
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the module's."""
+        return getattr(self._module, name)
+
+    def monotonic(self) -> float:
+        """As `time.monotonic`."""
+        return time.monotonic() + self.seconds
+
+    def utcnow(self) -> datetime:
+        """As `dt_util.utcnow`."""
+        return dt_util.utcnow() + timedelta(seconds=self.seconds)
 
 
 @asynccontextmanager
@@ -93,7 +118,9 @@ def session(entry: MockConfigEntry) -> Any:
     return runtime.session
 
 
-async def test_hours_without_a_link_cost_no_watt_hour(hass: HomeAssistant, tmp_path: Path) -> None:
+async def test_hours_without_a_link_cost_no_watt_hour(
+    hass: HomeAssistant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was counted while Home Assistant was away is there, to the last step, once it is back; nothing comes twice."""
     async with board(tmp_path) as (bridge, port):
         await bridge.do("uart", port=1, text="\n")
@@ -103,6 +130,10 @@ async def test_hours_without_a_link_cost_no_watt_hour(hass: HomeAssistant, tmp_p
             assert number(hass, "power") == pytest.approx(9200)
             before = number(hass, "energy_import")
             await hass.config_entries.async_unload(entry.entry_id)
+            for module in ("time", "dt_util"):
+                later = _Later(getattr(bridge_runtime, module))
+                later.seconds = 3 * 3600
+                monkeypatch.setattr(bridge_runtime, module, later)
             away = await bridge.do("lines", seconds=3 * 3600, port=1, every=4000, line=LINE)
             assert away["buffered"] > 900
             assert away["dropped"] == 0

@@ -10,7 +10,7 @@ from homeassistant.data_entry_flow import FlowResultType
 import pytest
 
 from custom_components.energy_meter.alarms.data import SUBENTRY_ALARM
-from custom_components.energy_meter.bridge_runtime import BridgeRuntime
+from custom_components.energy_meter.runtime_base import EntryRuntime
 from tests.integration.bridge.support import (
     SHOWN,
     bridge_entry,
@@ -19,7 +19,18 @@ from tests.integration.bridge.support import (
     set_up,
     workshop,
 )
+from tests.integration.runtime_support import (
+    SDM120,
+    meter,
+    running as line_running,
+    show as show_values,
+    shows,
+    state,
+    subentry,
+    until,
+)
 from tests.support.bridge import SimulatedBridge, SimulatedMeter
+from tests.support.wire import rtu_line
 
 from .test_alarms import entity, measure, shown, with_oven
 from .test_triggers import automate, entity_id
@@ -27,7 +38,7 @@ from .test_triggers import automate, entity_id
 BINARY, HISTORY = "alarm_tamper", "alarm_tamper_history"
 
 
-async def add_tamper(hass: HomeAssistant, runtime: BridgeRuntime, *, one_way: bool = True) -> None:
+async def add_tamper(hass: HomeAssistant, runtime: EntryRuntime, *, one_way: bool = True) -> None:
     """Go through the flow as a user does."""
     flow: Any = await hass.config_entries.subentries.async_init(
         (runtime.entry.entry_id, SUBENTRY_ALARM), context={"source": SOURCE_USER}
@@ -57,8 +68,8 @@ async def show(
 ) -> None:
     """Have meters say the same every five seconds for a while."""
     for _ in range(0, seconds, 5):
-        for meter in meters:
-            bridge.measure(meter, {**SHOWN, **values})
+        for each in meters:
+            bridge.measure(each, {**SHOWN, **values})
         await pass_time(hass, freezer, 5)
 
 
@@ -214,3 +225,22 @@ async def test_taken_away_it_leaves_nothing_and_is_offered_once(hass: HomeAssist
         assert entity(hass, "event", HISTORY) is None
         await add_tamper(hass, runtime)
         assert shown(hass, "binary_sensor", BINARY).state == STATE_OFF
+
+
+async def test_a_meter_on_a_line_whose_counter_steps_back_is_told(hass: HomeAssistant) -> None:
+    values = {"voltage": 230.0, "current": 4.0, "power": 900.0, "energy_import": 812.5}
+    device = meter(SDM120, 1, values)
+    async with rtu_line([device]) as line, line_running(hass, line, subentry(1)) as entry:
+        await shows(hass, "energy_import", "812.5")
+        await add_tamper(hass, entry.runtime_data)
+        assert state(hass, BINARY, platform="binary_sensor").state == STATE_OFF
+        await until(lambda: entry.runtime_data.health.connected)
+        show_values(device, SDM120, {**values, "energy_import": 3.25})
+        await until(
+            lambda: state(hass, BINARY, platform="binary_sensor").state == STATE_ON, seconds=20
+        )
+        found = state(hass, BINARY, platform="binary_sensor")
+        (evidence,) = found.attributes["evidence"]
+        assert (evidence["sign"], evidence["counter"]) == ("counter_back", "energy_import")
+        assert (evidence["before"], evidence["after"]) == (812.5, 3.25)
+        assert found.attributes["source"] == "inferred"

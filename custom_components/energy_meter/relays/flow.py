@@ -76,7 +76,7 @@ class InterlockSubentryFlow(ConfigSubentryFlow):
         if not free:
             return self.async_abort(reason="all_set")
         if user_input is not None:
-            self._relay = free[user_input[FIELD_RELAY]]
+            self._relay = free.get(user_input[FIELD_RELAY])
         elif len(free) == 1:
             self._relay = next(iter(free.values()))
         if self._relay is not None:

@@ -23,7 +23,7 @@ CONF_MINIMUM_OFF: Final = "minimum_off"
 CONF_MUST_BE_OFF: Final = "must_be_off"
 RELAY: Final = "relay"
 LATE: Final = 60.0
-"""Seconds for which a command that nobody has confirmed may still turn out to have been carried out."""
+"""Seconds from a command on, in which a change is put down to it, confirmed or not; it is answered within ten."""
 
 type Command = Callable[[str, Value], Any]
 
@@ -143,16 +143,12 @@ class Relay:
         async with self._lock:
             self._check(on, supply=supply)
             held = supply and not on
-            attempt = _Attempt(on=on, who=who, reason=reason, held=held, until=float("inf"))
+            # If it fails, the answer may have been lost, and not the command.
+            until = self.hass.loop.time() + LATE
+            attempt = _Attempt(on=on, who=who, reason=reason, held=held, until=until)
             self._attempt = attempt
             value = self._on if on else self._off
-            try:
-                await self._command(self.control.key, value)
-            except HomeAssistantError:
-                # The answer may have been lost, not the command.
-                if self._attempt is attempt:
-                    self._attempt = replace(attempt, until=self.hass.loop.time() + LATE)
-                raise
+            await self._command(self.control.key, value)
             self.look()
             self._attempt = None
             if self.place.settings.get(self.control.key) != value:

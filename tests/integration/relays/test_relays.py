@@ -213,6 +213,21 @@ async def test_a_command_whose_answer_was_lost_is_still_whose_it_was(
         assert switch(hass).attributes["changed_by"] == "Ada"
 
 
+async def test_a_minute_after_a_command_failed_a_change_is_the_meters(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    bridge = with_relay()
+    bridge.refuse["relay"] = ("busy", "")
+    async with running(hass, bridge):
+        with pytest.raises(HomeAssistantError):
+            await turn(hass, "off")
+        await pass_time(hass, freezer, 61)
+        bridge.event("relay", meter="oven", value=0, reason="button")
+        await hass.async_block_till_done()
+        attributes = switch(hass).attributes
+        assert (attributes["changed_by"], attributes["reason"]) == ("meter", "button")
+
+
 async def test_an_interlock_is_set_once_and_can_be_changed(hass: HomeAssistant) -> None:
     async with running(hass, with_relay()) as (runtime, _link):
         await add_interlock(hass, runtime, minimum_off=60)

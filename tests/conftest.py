@@ -9,7 +9,7 @@ _ON_THE_WIRE = {
     "tests.integration.runtime_support",
     "tests.support.wire",
 }
-"""Modules whose names are imported by tests that need the machine to themselves."""
+"""Modules whose names are imported by tests that run apart from what keeps the processors busy."""
 
 
 def pytest_sessionstart() -> None:

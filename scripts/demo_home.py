@@ -177,7 +177,8 @@ async def until_ready(directory: Path, home: asyncio.subprocess.Process) -> None
     log, outcome = directory / "home-assistant.log", directory / "outcome"
     try:
         async with asyncio.timeout(START_LIMIT):
-            while not outcome.exists():
+            # There is a moment in which the file is there and what it says is not.
+            while not outcome.exists() or not outcome.read_text():
                 if home.returncode is not None:
                     raise DemoError(f"Home Assistant ended at its start; {log} says why.")
                 await asyncio.sleep(0.2)

@@ -12,14 +12,29 @@ from .coordinator import MeterCoordinator
 from .runtime_base import EntryRuntime
 
 
-class PlaceEntity(Entity):
-    """An entity of one meter or of a bridge, woken only when the thing it shows may have changed.
+class QuietEntity(Entity):
+    """An entity that is woken when the thing it shows may have changed.
 
     A subclass says in `_take` what there is to show; nothing is written while that stays the same.
     """
 
     _attr_has_entity_name = True
     _attr_should_poll = False
+
+    @callback
+    def _take(self) -> bool:
+        """Take what there is to show into the entity; return whether it differs from before."""
+        raise NotImplementedError
+
+    @callback
+    def _handle_change(self) -> None:
+        if self._take():
+            self.async_write_ha_state()
+
+
+class PlaceEntity(QuietEntity):
+    """An entity of one meter or of a bridge."""
+
     _attr_available = False
 
     def __init__(self, place: Controlled, key: str) -> None:
@@ -35,16 +50,6 @@ class PlaceEntity(Entity):
         self.place.entities.add(self)
         self.async_on_remove(lambda: self.place.entities.discard(self))
 
-    @callback
-    def _take(self) -> bool:
-        """Take what there is to show into the entity; return whether it differs from before."""
-        raise NotImplementedError
-
-    @callback
-    def _handle_change(self) -> None:
-        if self._take():
-            self.async_write_ha_state()
-
 
 class MeterEntity(PlaceEntity):
     """An entity that shows something of one meter."""
@@ -55,11 +60,8 @@ class MeterEntity(PlaceEntity):
         self.meter = meter
 
 
-class LineEntity(Entity):
+class LineEntity(QuietEntity):
     """An entity of the line or the bridge itself that is looked at with its health."""
-
-    _attr_has_entity_name = True
-    _attr_should_poll = False
 
     def __init__(self, runtime: EntryRuntime, key: str) -> None:
         """Belong to a line or a bridge; `key` tells its entities apart."""
@@ -71,15 +73,5 @@ class LineEntity(Entity):
     async def async_added_to_hass(self) -> None:
         """Take part in the regular look at its health."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.runtime.async_on_health(self._handle_health))
+        self.async_on_remove(self.runtime.async_on_health(self._handle_change))
         self._take()
-
-    @callback
-    def _take(self) -> bool:
-        """Take what there is to show into the entity; return whether it differs from before."""
-        raise NotImplementedError
-
-    @callback
-    def _handle_health(self) -> None:
-        if self._take():
-            self.async_write_ha_state()

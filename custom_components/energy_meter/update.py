@@ -40,7 +40,7 @@ class BridgeFirmware(LineEntity, UpdateEntity):
     async def async_added_to_hass(self) -> None:
         """Follow what the bridge says it runs."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.bridge.async_on_hello(self._handle_health))
+        self.async_on_remove(self.bridge.async_on_hello(self._handle_change))
 
     @callback
     @override

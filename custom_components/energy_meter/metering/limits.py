@@ -13,6 +13,7 @@ import math
 from typing import Any, Final, Self
 
 from ..model import Value
+from .derive import PHASES
 
 NOMINAL_VOLTAGE: Final = 230.0
 """V, for suggestions where no voltage is known; IEC 60038."""
@@ -20,7 +21,6 @@ LEAST_CURRENT: Final = 0.05
 """Share of the rating below which phases may differ as they like, and a power factor means nothing."""
 DEFAULT_RATING: Final = 16.0
 """A, where nobody has said what the circuit carries."""
-PHASES: Final = ("l1", "l2", "l3")
 
 
 class LimitKind(StrEnum):

@@ -13,6 +13,7 @@ import math
 from typing import Any, Final
 
 from ..model import Value
+from .derive import PHASES
 from .events import CounterEvent, CounterEventKind
 
 HOLD: Final = 3600.0
@@ -39,7 +40,7 @@ GAP: Final = 300.0
 """Seconds of silence with power on."""
 LONGEST_STEP: Final = 30.0
 """Seconds that count at most between two looks: what nobody has watched is no evidence."""
-_PHASES: Final = ("_l1", "_l2", "_l3")
+_PHASES: Final = tuple(f"_{phase}" for phase in PHASES)
 
 
 class TamperSign(StrEnum):

@@ -100,7 +100,7 @@ class SwitchDevice(LoadDevice):
         return self._on_off(self.entity_id.partition(".")[0], act.on)
 
 
-class ClimateDevice(LoadDevice):
+class _ModeDevice(LoadDevice):
     """Off is one of its modes; it comes back in the one that it had."""
 
     @override
@@ -114,6 +114,10 @@ class ClimateDevice(LoadDevice):
             since=state.last_changed.timestamp(),
         )
 
+
+class ClimateDevice(_ModeDevice):
+    """A heating or an air conditioner."""
+
     @override
     def command(self, act: Act) -> Command:
         state = self.hass.states.get(self.entity_id)
@@ -124,19 +128,8 @@ class ClimateDevice(LoadDevice):
         return self._on_off("climate", act.on)
 
 
-class WaterHeaterDevice(LoadDevice):
+class WaterHeaterDevice(_ModeDevice):
     """As `ClimateDevice`, in its own words."""
-
-    @override
-    def _seen(self, state: State) -> Observation:
-        on = state.state != STATE_OFF
-        return Observation(
-            available=True,
-            on=on,
-            power=self._power(),
-            mode=state.state if on else None,
-            since=state.last_changed.timestamp(),
-        )
 
     @override
     def command(self, act: Act) -> Command:

@@ -2,19 +2,16 @@
 
 from typing import override
 
-from homeassistant.core import callback
+from homeassistant.core import CALLBACK_TYPE
 from homeassistant.helpers.device_registry import DeviceInfo
-from homeassistant.helpers.entity import Entity
 
 from ..const import DOMAIN
+from ..entity import QuietEntity
 from .runtime import ShedderRuntime
 
 
-class ShedderEntity(Entity):
-    """An entity of load shedding, written only when what it shows has changed."""
-
-    _attr_has_entity_name = True
-    _attr_should_poll = False
+class ShedderEntity(QuietEntity):
+    """An entity of load shedding."""
 
     def __init__(self, runtime: ShedderRuntime, key: str) -> None:
         """Belong to an entry; `key` tells its entities apart."""
@@ -24,20 +21,14 @@ class ShedderEntity(Entity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Follow the decisions."""
+        """Show from now on."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.runtime.async_on_change(self._handle_change))
+        self.async_on_remove(self._follow())
         self._take()
 
-    @callback
-    def _take(self) -> bool:
-        """Take what there is to show into the entity; return whether it differs from before."""
-        raise NotImplementedError
-
-    @callback
-    def _handle_change(self) -> None:
-        if self._take():
-            self.async_write_ha_state()
+    def _follow(self) -> CALLBACK_TYPE:
+        """Be woken by every decision; return what ends it."""
+        return self.runtime.async_on_change(self._handle_change)
 
 
 class LimitEntity(ShedderEntity):
@@ -50,8 +41,6 @@ class LimitEntity(ShedderEntity):
         self._attr_translation_placeholders = {"limit": runtime.limit_name(limit_id) or ""}
 
     @override
-    async def async_added_to_hass(self) -> None:
-        """Follow the readings of this limit only."""
-        await Entity.async_added_to_hass(self)
-        self.async_on_remove(self.runtime.async_on_limit(self.limit_id, self._handle_change))
-        self._take()
+    def _follow(self) -> CALLBACK_TYPE:
+        """Be woken by the readings of this limit only; return what ends it."""
+        return self.runtime.async_on_limit(self.limit_id, self._handle_change)

@@ -4,7 +4,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from homeassistant.components.update import DOMAIN as UPDATE
-from homeassistant.core import HomeAssistant, State
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, State, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 import pytest
@@ -59,8 +59,12 @@ async def test_newer_firmware_is_offered_and_installed_with_progress(hass: HomeA
         assert (state.state, state.attributes["installed_version"]) == ("on", "0.0.1")
         percentages: list[object] = []
 
-        def note(event: object) -> None:
-            percentages.append(shown(hass, runtime).attributes["update_percentage"])
+        # Each event holds its state; what is shown by the time that a thread looks may be later.
+        @callback
+        def note(event: Event[EventStateChangedData]) -> None:
+            state = event.data["new_state"]
+            if state is not None and state.entity_id == update_id(hass, runtime):
+                percentages.append(state.attributes["update_percentage"])
 
         remove = hass.bus.async_listen("state_changed", note)
         await install(hass, runtime)

@@ -585,6 +585,8 @@ class MeterCoordinator(Controlled, MeterListener):
         self._tell(lost)
 
     def _tell(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            for update in tuple(self._subscribers.get(key, ())):
-                update()
+        # Whoever looks at several quantities looks once, when all of them are in.
+        for update in dict.fromkeys(
+            update for key in keys for update in self._subscribers.get(key, ())
+        ):
+            update()

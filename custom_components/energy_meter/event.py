@@ -27,9 +27,7 @@ async def async_setup_entry(
 
     @callback
     def add(alarm: Alarm) -> None:
-        async_add_entities(
-            [AlarmEvent(alarm, runtime.alarms)], config_subentry_id=alarm.meter.subentry_id
-        )
+        async_add_entities([AlarmEvent(alarm)], config_subentry_id=alarm.meter.subentry_id)
 
     @callback
     def add_tamper(alarm: TamperAlarm) -> None:

@@ -23,6 +23,7 @@ from .const import (
 )
 from .coordinator import MeterCoordinator
 from .energy_dashboard import async_withdraw
+from .followers import async_follow_meters
 from .issues import async_clear_all
 from .model import QUANTITIES, MeterShape, Value
 from .relays.runtime import Relays
@@ -107,6 +108,7 @@ class EntryRuntime(ABC):
                     self._register_meter(subentry, meter.shape)
                     meter.async_reconfigure()
                     self._meter_changed(meter)
+            async_follow_meters(self.hass, self.entry)
             await self.alarms.async_sync(self.meters.values())
             self._synced()
 

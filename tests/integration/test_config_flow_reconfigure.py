@@ -11,7 +11,9 @@ from homeassistant.helpers import area_registry as ar, device_registry as dr, en
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.energy_meter.alarms.data import SUBENTRY_ALARM, data_of
 from custom_components.energy_meter.const import DOMAIN
+from custom_components.energy_meter.metering.limits import Limit, LimitKind
 from tests.integration.flow_support import NETWORK_ADVANCED, Flow, sdm120, unloaded
 from tests.integration.runtime_support import running, shows, state, subentry
 from tests.support.meters import MeterServer
@@ -399,6 +401,15 @@ async def test_a_meter_moves_to_another_line_with_its_device_and_its_entities(
         dr.async_get(hass).async_update_device(
             _registered(hass)["device"][0], name_by_user="Dear old meter"
         )
+        limit = Limit.suggested(LimitKind.OVER_POWER, 3_000.0)
+        alarm = ConfigSubentry(
+            data=MappingProxyType(data_of("eastron_4711", limit)),
+            subentry_type=SUBENTRY_ALARM,
+            title="Meter 1: over power",
+            unique_id="eastron_4711_over_power",
+        )
+        hass.config_entries.async_add_subentry(old, alarm)
+        await shows(hass, "alarm_over_power", "off", "eastron_4711", "binary_sensor")
         before = _registered(hass)
         line.silence(1)
         if way == "to a new line":
@@ -426,13 +437,15 @@ async def test_a_meter_moves_to_another_line_with_its_device_and_its_entities(
         else:
             assert flow.result["reason"] == "meter_moved"
         await hass.async_block_till_done()
-        [moved] = target.subentries.values()
+        moved, followed = target.subentries.values()
+        assert followed == alarm
         assert moved.title == "Meter 1"
         assert moved.unique_id == "eastron_4711"
         assert moved.data["unit_id"] == 9
         assert [one.unique_id for one in old.subentries.values()] == ["meter_2"]
         meter.show(_power(), {"power": 66.0})
         await _fresh(hass, "66.0")
+        await shows(hass, "alarm_over_power", "off", "eastron_4711", "binary_sensor")
         assert _registered(hass) == before
         entity = er.async_get(hass).async_get(state(hass, "power", "eastron_4711").entity_id)
         assert entity is not None

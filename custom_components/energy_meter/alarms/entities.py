@@ -1,6 +1,6 @@
 """How an alarm stands, its threshold, and its history."""
 
-from typing import Any, Final, override
+from typing import Any, ClassVar, Final, override
 
 from homeassistant.components.binary_sensor import BinarySensorEntity
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
@@ -12,7 +12,7 @@ from homeassistant.core import callback
 from ..entity import MeterEntity
 from ..metering.limits import RULES, LimitChange, LimitState
 from .data import KEY_PREFIX
-from .runtime import Alarm, Alarms, attributes_of
+from .runtime import Alarm, attributes_of
 from .tamper import TamperAlarm
 
 EVENT_EXCEEDED: Final = "limit_exceeded"
@@ -22,11 +22,15 @@ EVENT_CLEARED: Final = "limit_cleared"
 class AlarmEntity[A: (Alarm, TamperAlarm)](MeterEntity):
     """An entity of one alarm, on the device of its meter."""
 
-    def __init__(self, alarm: A, key: str) -> None:
-        """Belong to an alarm; `key` tells its entities apart."""
-        super().__init__(alarm.meter, f"{KEY_PREFIX}_{alarm.key}{key}")
+    suffix: ClassVar[str] = ""
+    """Tells an alarm's entities apart."""
+
+    def __init__(self, alarm: A) -> None:
+        """Belong to an alarm."""
+        key = f"{KEY_PREFIX}_{alarm.key}{self.suffix}"
+        super().__init__(alarm.meter, key)
         self.alarm: A = alarm
-        self._attr_translation_key = f"{KEY_PREFIX}_{alarm.key}{key}"
+        self._attr_translation_key = key
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -41,10 +45,6 @@ class AlarmBinarySensor(AlarmEntity[Alarm], BinarySensorEntity):
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
     _unrecorded_attributes = frozenset({"value"})
-
-    def __init__(self, alarm: Alarm) -> None:
-        """Show this alarm."""
-        super().__init__(alarm, "")
 
     @callback
     @override
@@ -71,11 +71,12 @@ class AlarmThreshold(AlarmEntity[Alarm], NumberEntity):
 
     _attr_entity_category = EntityCategory.CONFIG
     _attr_mode = NumberMode.BOX
+    suffix = "_threshold"
     _attr_available = True
 
     def __init__(self, alarm: Alarm) -> None:
         """Offer this alarm's threshold."""
-        super().__init__(alarm, "_threshold")
+        super().__init__(alarm)
         rule = RULES[alarm.kind]
         self._attr_native_unit_of_measurement = rule.unit
         self._attr_native_min_value = rule.minimum
@@ -97,41 +98,47 @@ class AlarmThreshold(AlarmEntity[Alarm], NumberEntity):
         self.alarm.async_set_threshold(value)
 
 
-class AlarmEvent(AlarmEntity[Alarm], EventEntity):
-    """What has been exceeded, and when it was over."""
+class HistoryEntity[A: (Alarm, TamperAlarm)](AlarmEntity[A], EventEntity):
+    """The verdicts of an alarm, as events."""
 
-    _attr_event_types = [EVENT_EXCEEDED, EVENT_CLEARED]
     _attr_available = True
-
-    def __init__(self, alarm: Alarm, alarms: Alarms) -> None:
-        """Keep the history of this alarm."""
-        super().__init__(alarm, "_history")
-        self._alarms = alarms
+    suffix = "_history"
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Note every verdict from now on."""
+        """Note every verdict from now on, and what was said before this entity was there."""
         await super().async_added_to_hass()
-        self.async_on_remove(
-            self._alarms.async_on_change(self.alarm.meter.identity, self._handle_verdict)
-        )
+        # Not before the entity has a state: a first verdict is to be seen as a change.
+        self.async_on_remove(self.hass.loop.call_soon(self._listen).cancel)
+
+    @callback
+    def _listen(self) -> None:
+        self.async_on_remove(self.alarm.verdicts.listen(self._handle_verdict))
 
     @callback
     @override
     def _take(self) -> bool:
         return False
 
+    def _handle_verdict(self, verdict: Any) -> None:
+        raise NotImplementedError
+
+
+class AlarmEvent(HistoryEntity[Alarm]):
+    """What has been exceeded, and when it was over."""
+
+    _attr_event_types = [EVENT_EXCEEDED, EVENT_CLEARED]
+
     @callback
-    def _handle_verdict(self, alarm: Alarm, change: LimitChange) -> None:
-        if alarm is not self.alarm:
-            return
+    @override
+    def _handle_verdict(self, verdict: LimitChange) -> None:
         attributes: dict[str, Any] = {
-            "kind": change.kind.value,
-            "value": round(change.value, 3),
-            "limit": change.threshold,
-            "unit": alarm.unit,
+            "kind": verdict.kind.value,
+            "value": round(verdict.value, 3),
+            "limit": verdict.threshold,
+            "unit": self.alarm.unit,
         }
-        if change.key is not None:
-            attributes["quantity"] = change.key
-        self._trigger_event(EVENT_EXCEEDED if change.exceeded else EVENT_CLEARED, attributes)
+        if verdict.key is not None:
+            attributes["quantity"] = verdict.key
+        self._trigger_event(EVENT_EXCEEDED if verdict.exceeded else EVENT_CLEARED, attributes)
         self.async_write_ha_state()

@@ -17,6 +17,7 @@ from ..metering.limits import RULES, LimitChange, LimitKind, LimitState, LimitWa
 from ..store import MeterStore
 from .data import CONF_LIMIT_KIND, CONF_THRESHOLD, KIND_TAMPER, SUBENTRY_ALARM, limit_of
 from .tamper import Around, TamperAlarm
+from .verdicts import Verdicts
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ class Alarm:
         subentry: ConfigSubentry,
         meter: MeterCoordinator,
         *,
-        changed: Callable[[Alarm, LimitChange], None],
+        changed: Callable[[], None],
     ) -> None:
-        """Watch a meter's values from now on; `changed` is told of every verdict.
+        """Watch a meter's values from now on; `changed` is called when there is something to keep.
 
         Raises:
             KeyError, ValueError: the subentry describes no limit.
@@ -51,6 +52,7 @@ class Alarm:
             state=meter.record.limits.get(self.kind.value),
         )
         self._keys = watched_keys(self.kind, meter.pipeline.provided)
+        self.verdicts: Verdicts[LimitChange] = Verdicts()
         self._changed = changed
         self._shown: set[Callable[[], None]] = set()
         self._unsubscribe: list[CALLBACK_TYPE] = []
@@ -149,7 +151,8 @@ class Alarm:
             update()
         if change is not None:
             self.meter.record.limits[self.kind.value] = self.watch.to_dict()
-            self._changed(self, change)
+            self._changed()
+            self.verdicts.tell(change)
 
     @callback
     def _due(self, _now: datetime) -> None:
@@ -172,7 +175,6 @@ class Alarms:
         self._on_tamper: list[Callable[[TamperAlarm], None]] = []
         self._store = store
         self._on_alarm: list[Callable[[Alarm], None]] = []
-        self._on_change: dict[str, set[Callable[[Alarm, LimitChange], None]]] = {}
 
     @callback
     def async_on_alarm(self, add: Callable[[Alarm], None]) -> None:
@@ -189,15 +191,6 @@ class Alarms:
         for alarm in self.alarms.values():
             if isinstance(alarm, TamperAlarm):
                 add(alarm)
-
-    @callback
-    def async_on_change(
-        self, identity: str, update: Callable[[Alarm, LimitChange], None]
-    ) -> CALLBACK_TYPE:
-        """Call `update` whenever a limit of this meter is exceeded or over."""
-        listeners = self._on_change.setdefault(identity, set())
-        listeners.add(update)
-        return lambda: listeners.discard(update)
 
     async def async_sync(self, meters: Iterable[MeterCoordinator]) -> None:
         """Follow the configuration: alarms come, go and change with their subentries and their meters."""
@@ -226,7 +219,9 @@ class Alarms:
             self._add_tamper(subentry, meter)
             return
         try:
-            alarm = Alarm(self.hass, self.entry, subentry, meter, changed=self._changed)
+            alarm = Alarm(
+                self.hass, self.entry, subentry, meter, changed=self._store.async_save_soon
+            )
         except KeyError, ValueError:
             _LOGGER.error("The alarm %s is left out, it describes no limit", subentry.title)
             return
@@ -265,12 +260,6 @@ class Alarms:
         for alarm in self.alarms.values():
             alarm.async_stop()
         self.alarms.clear()
-
-    @callback
-    def _changed(self, alarm: Alarm, change: LimitChange) -> None:
-        self._store.async_save_soon()
-        for update in tuple(self._on_change.get(alarm.meter.identity, ())):
-            update(alarm, change)
 
 
 def attributes_of(alarm: Alarm) -> Mapping[str, Any]:

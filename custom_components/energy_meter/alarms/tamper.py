@@ -14,6 +14,7 @@ from ..coordinator import MeterCoordinator
 from ..metering.events import CounterEvent
 from ..metering.tamper import LIVE, TamperChange, TamperEvidence, TamperWatch, watched_for_tamper
 from .data import CONF_ONE_WAY, KIND_TAMPER
+from .verdicts import Verdicts
 
 LOOK_INTERVAL: Final = timedelta(seconds=5)
 """Between two looks at what lasts: values that stay the same wake nobody."""
@@ -52,7 +53,8 @@ class TamperAlarm:
         self._keys = watched_for_tamper(meter.pipeline.measured)
         self._inverted = self._turned
         self._shown: set[Callable[[], None]] = set()
-        self._on_change: set[Callable[[TamperChange], None]] = set()
+        self.verdicts: Verdicts[TamperChange] = Verdicts()
+        """Every new sign, and the end of all of them."""
         self._unsubscribe: list[CALLBACK_TYPE] = []
 
     @property
@@ -90,12 +92,6 @@ class TamperAlarm:
         """Call `update` when signs may have come or gone."""
         self._shown.add(update)
         return lambda: self._shown.discard(update)
-
-    @callback
-    def async_on_change(self, update: Callable[[TamperChange], None]) -> CALLBACK_TYPE:
-        """Call `update` with every new sign, and with the end of all of them."""
-        self._on_change.add(update)
-        return lambda: self._on_change.discard(update)
 
     @callback
     def async_take(self, subentry: ConfigSubentry) -> None:
@@ -158,8 +154,7 @@ class TamperAlarm:
         for update in tuple(self._shown):
             update()
         for change in changes:
-            for tell in tuple(self._on_change):
-                tell(change)
+            self.verdicts.tell(change)
         if changes:
             self._keep()
             self._changed()

@@ -4,11 +4,10 @@ from typing import Any, Final, override
 
 from homeassistant.components.binary_sensor import BinarySensorEntity
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
-from homeassistant.components.event import EventEntity
 from homeassistant.core import callback
 
 from ..metering.tamper import TamperChange, TamperSign
-from .entities import AlarmEntity
+from .entities import AlarmEntity, HistoryEntity
 from .tamper import TamperAlarm, told
 
 EVENT_TAMPER: Final = "tamper"
@@ -23,7 +22,7 @@ class TamperBinarySensor(AlarmEntity[TamperAlarm], BinarySensorEntity):
 
     def __init__(self, alarm: TamperAlarm) -> None:
         """Show this alarm."""
-        super().__init__(alarm, "")
+        super().__init__(alarm)
         self._signs: frozenset[TamperSign] = frozenset()
 
     @callback
@@ -38,29 +37,14 @@ class TamperBinarySensor(AlarmEntity[TamperAlarm], BinarySensorEntity):
         return True
 
 
-class TamperEvent(AlarmEntity[TamperAlarm], EventEntity):
+class TamperEvent(HistoryEntity[TamperAlarm]):
     """The signs that there have been, and when there were none any more."""
 
     _attr_event_types = [EVENT_TAMPER, EVENT_TAMPER_OVER]
-    _attr_available = True
-
-    def __init__(self, alarm: TamperAlarm) -> None:
-        """Keep the history of this alarm."""
-        super().__init__(alarm, "_history")
-
-    @override
-    async def async_added_to_hass(self) -> None:
-        """Note every new sign from now on."""
-        await super().async_added_to_hass()
-        self.async_on_remove(self.alarm.async_on_change(self._handle_sign))
 
     @callback
     @override
-    def _take(self) -> bool:
-        return False
-
-    @callback
-    def _handle_sign(self, change: TamperChange) -> None:
-        attributes: dict[str, Any] = dict(told(change.evidence))
-        self._trigger_event(EVENT_TAMPER if change.tampered else EVENT_TAMPER_OVER, attributes)
+    def _handle_verdict(self, verdict: TamperChange) -> None:
+        attributes: dict[str, Any] = dict(told(verdict.evidence))
+        self._trigger_event(EVENT_TAMPER if verdict.tampered else EVENT_TAMPER_OVER, attributes)
         self.async_write_ha_state()

@@ -1,5 +1,6 @@
 """Alarms: set in the user interface, seen as entities, kept over a restart, taken away again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -8,10 +9,13 @@ from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, State
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
+import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.alarms.data import SUBENTRY_ALARM
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
+from custom_components.energy_meter.metering.limits import LimitWatch
+from custom_components.energy_meter.model import Value
 from tests.integration.bridge.support import (
     OVEN,
     SHOWN,
@@ -274,3 +278,67 @@ async def test_without_a_running_entry_the_flow_says_so(hass: HomeAssistant) -> 
         (entry.entry_id, SUBENTRY_ALARM), context={"source": SOURCE_USER}
     )
     assert (flow["type"], flow["reason"]) == (FlowResultType.ABORT, "not_running")
+
+
+async def test_a_verdict_given_as_the_alarm_is_set_stands_in_its_history(
+    hass: HomeAssistant,
+) -> None:
+    bridge = with_oven()
+    async with running(hass, bridge) as (runtime, _link):
+        await measure(hass, bridge, power=3500)
+        await add_alarm(hass, runtime, "over_power", delay_on=0)
+        assert shown(hass, "binary_sensor", "alarm_over_power").state == STATE_ON
+        history = shown(hass, "event", "alarm_over_power_history")
+        assert history.attributes["event_type"] == "limit_exceeded"
+        assert history.attributes["value"] == 3500
+
+
+async def test_an_alarm_judges_once_per_reading_whatever_has_changed(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = with_oven()
+    async with running(hass, bridge) as (runtime, _link):
+        await measure(hass, bridge, power=600, current=10)
+        await add_alarm(hass, runtime, "low_power_factor", threshold=0.8, hysteresis=0.03)
+        judged: list[dict[str, Value]] = []
+        take = LimitWatch.take
+
+        def count(watch: LimitWatch, values: Mapping[str, Value], **at: float) -> Any:
+            judged.append(dict(values))
+            return take(watch, values, **at)
+
+        monkeypatch.setattr(LimitWatch, "take", count)
+        await measure(hass, bridge, power=700, current=11)
+        assert [sorted(each) for each in judged] == [["current", "power_factor"]]
+        assert judged[0]["current"] == 11
+
+
+async def test_an_alarm_goes_with_its_meter(hass: HomeAssistant) -> None:
+    bridge = with_oven()
+    async with running(hass, bridge) as (runtime, _link):
+        await measure(hass, bridge)
+        await add_alarm(hass, runtime, "over_power")
+        await add_alarm(hass, runtime, "over_current", threshold=16, hysteresis=1)
+        meter = next(iter(runtime.meters))
+        hass.config_entries.async_remove_subentry(runtime.entry, meter)
+        await hass.async_block_till_done()
+        assert not runtime.entry.subentries
+        assert not runtime.alarms.alarms
+        left = er.async_entries_for_config_entry(er.async_get(hass), runtime.entry.entry_id)
+        assert not [each.unique_id for each in left if "alarm" in each.unique_id]
+
+
+async def test_an_alarm_whose_meter_was_removed_meanwhile_goes_at_the_next_start(
+    hass: HomeAssistant,
+) -> None:
+    bridge, entry = with_oven(), bridge_entry()
+    async with running(hass, bridge, entry) as (runtime, link):
+        await measure(hass, bridge)
+        await add_alarm(hass, runtime, "over_power")
+        meter = next(iter(runtime.meters))
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        hass.config_entries.async_remove_subentry(entry, meter)
+        assert len(entry.subentries) == 1
+        bridge.meters.clear()
+        await set_up(hass, entry, link)
+        assert not list(entry.get_subentries_of_type(SUBENTRY_ALARM))

@@ -281,3 +281,12 @@ async def test_without_a_relay_or_a_running_bridge_the_flow_says_so(hass: HomeAs
         at = (runtime.entry.entry_id, "interlock")
         flow = await hass.config_entries.subentries.async_init(at, context=context)
         assert flow["reason"] == "no_relays"
+
+
+async def test_an_interlock_goes_with_its_meter(hass: HomeAssistant) -> None:
+    async with running(hass, with_relay()) as (runtime, _link):
+        await add_interlock(hass, runtime, minimum_off=60)
+        meter = next(iter(runtime.meters))
+        hass.config_entries.async_remove_subentry(runtime.entry, meter)
+        await hass.async_block_till_done()
+        assert not runtime.entry.subentries

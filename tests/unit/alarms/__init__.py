@@ -1,0 +1,1 @@
+"""What alarms are made of, without Home Assistant."""

@@ -9,6 +9,7 @@
 enum { RATED_CURRENT = 350, RATED_VOLTAGE = 2760 }; /* 0.1 A, 0.1 V */
 enum { LEAST_APPARENT = 500 };                      /* mVA that have a power factor */
 enum { NONE_U16 = 0xFFFF, NONE_I16 = 0x8000 };
+enum { STATE_AT = 5 };                              /* in the measurement */
 static const uint32_t NONE_U32 = 0xFFFFFFFF, NONE_I32 = 0x80000000;
 
 /* Exchange a block between two reads. */
@@ -26,6 +27,8 @@ void publish_identity(struct monitor *m)
     uint16_t can = CAN_WAVEFORM | CAN_EXPORT | CAN_LED;
     if (!address_usable(m->switches))
         can |= CAN_ADDRESS;
+    if (m->relay != RELAY_NONE)
+        can |= CAN_RELAY;
     put_u32(b, 0x43494D45); /* "EMIC" */
     b[4] = VERSION_MAP;
     b[5] = LENGTH_IDENTITY + 2;
@@ -43,6 +46,15 @@ void publish_identity(struct monitor *m)
     b[35] = m->address;
     put_u16(b + 36, MONITOR_CYCLES);
     publish(m, BLOCK_IDENTITY, b);
+}
+
+static uint8_t state_of(const struct monitor *m)
+{
+    uint8_t state = capture_ready(&m->capture) ? STATE_WAVEFORM : 0;
+    /* What the pin stands at, not what was commanded. */
+    if (m->relay != RELAY_NONE && board_coil_driven() == (m->relay == RELAY_RESTS_OPEN))
+        state |= STATE_RELAY;
+    return state;
 }
 
 static uint16_t flags_of(const struct monitor *m)
@@ -146,7 +158,7 @@ void publish_measurement(struct monitor *m)
         put_u16(b, m->tag);
         put_u16(b + 2, m->sequence);
         b[4] = (uint8_t)m->energy.saved.boot;
-        b[5] = capture_ready(&m->capture) ? STATE_WAVEFORM : 0;
+        b[STATE_AT] = state_of(m);
         put_u16(b + 6, m->flags | (m->read_once || was_read ? 0 : start_flags(m)));
         if (measured)
             put_values(m, b);
@@ -167,6 +179,14 @@ void publish_measurement(struct monitor *m)
     m->read_once |= was_read;
     m->voltage_peak = v;
     m->current_peak = i;
+}
+
+void publish_state(struct monitor *m)
+{
+    bool done = false;
+    while (!done) {
+        UNDISTURBED { done = slave_patch(&m->slave, BLOCK_MEASUREMENT, STATE_AT, state_of(m)); }
+    }
 }
 
 void publish_diagnostics(struct monitor *m)

@@ -6,6 +6,8 @@
 
 void publish_identity(struct monitor *m);
 void publish_measurement(struct monitor *m);
+/* The state in the measurement as it is now; all else of the bank, and its peaks, stay. */
+void publish_state(struct monitor *m);
 void publish_diagnostics(struct monitor *m);
 void publish_calibration(struct monitor *m);
 void publish_result(struct monitor *m);

@@ -13,7 +13,7 @@ enum opcode {
     FIRST_GUARDED = 0x10,
 };
 
-enum result { DONE, UNDER_WAY, UNKNOWN, RANGE, LOCKED, SWITCH, UNSUPPORTED, FAILED };
+enum result { DONE, UNDER_WAY, UNKNOWN, RANGE, LOCKED, SWITCH, UNSUPPORTED, FAILED, NOT_AT_REST };
 
 enum {
     UNLOCKED_PAIRS = 2 * PAIRS_PER_SECOND,
@@ -66,6 +66,20 @@ static enum result change_address(struct monitor *m, uint32_t argument)
     return DONE;
 }
 
+/* What stands where it should not is let go, and the bank that can be read says so before the result does. */
+static enum result switch_relay(struct monitor *m, uint32_t closed)
+{
+    if (m->relay == RELAY_NONE)
+        return UNSUPPORTED;
+    if (closed > 1)
+        return RANGE;
+    bool follows = board_coil(closed == (m->relay == RELAY_RESTS_OPEN));
+    if (!follows)
+        board_coil(false);
+    publish_state(m);
+    return follows ? DONE : FAILED;
+}
+
 static enum result capture(struct monitor *m, uint32_t cycles)
 {
     if (cycles != 1 && cycles != 2)
@@ -92,7 +106,7 @@ static enum result execute(struct monitor *m, uint8_t opcode, uint32_t argument)
         m->blink = (uint8_t)argument;
         return DONE;
     case RELAY:
-        return UNSUPPORTED;
+        return switch_relay(m, argument);
     case CAPTURE:
         return capture(m, argument);
     case VOLTAGE_GAIN:
@@ -131,6 +145,8 @@ static enum result execute(struct monitor *m, uint8_t opcode, uint32_t argument)
     case RESTART:
         if (argument)
             return RANGE;
+        if (m->relay != RELAY_NONE && board_coil_driven())
+            return NOT_AT_REST; /* a restart would move it */
         m->restart_waits = true;
         return DONE;
     default:

@@ -10,7 +10,8 @@
 #include <avr/wdt.h>
 #include <util/delay.h>
 
-enum { LED = PB5, ADDRESS_LINES = 7 };
+enum { LED = PB5, COIL = PB1, ADDRESS_LINES = 7 };
+enum { RELAY_STRAP = PC2, CLOSED_STRAP = PC3 }; /* against ground: there is a relay; it rests closed */
 enum { ENTRY_US = 12 }; /* from SCL held to the first instruction measured, another interrupt in the way */
 #define COMMANDED 0x72657374ul /* in `marker`: the watchdog was asked to reset us */
 
@@ -51,6 +52,21 @@ uint16_t board_longest_stretch(void)
     uint16_t ticks;
     UNDISTURBED { ticks = longest; }
     return ticks / (TICKS_PER_SECOND / 1000000) + ENTRY_US;
+}
+
+bool board_coil_driven(void)
+{
+    return PINB & _BV(COIL);
+}
+
+bool board_coil(bool on)
+{
+    if (on)
+        PORTB |= _BV(COIL);
+    else
+        PORTB &= (uint8_t)~_BV(COIL);
+    _delay_us(10); /* until the transistor's input has followed */
+    return board_coil_driven() == on;
 }
 
 static void listen(void)
@@ -120,6 +136,14 @@ static uint8_t read_switches(void)
     return (uint8_t)~lines & ((1 << ADDRESS_LINES) - 1);
 }
 
+static enum relay read_straps(void)
+{
+    uint8_t open = PINC;
+    if (open & _BV(RELAY_STRAP))
+        return RELAY_NONE;
+    return open & _BV(CLOSED_STRAP) ? RELAY_RESTS_OPEN : RELAY_RESTS_CLOSED;
+}
+
 static void light(void)
 {
     bool on = monitor.blink ? sampler_first_half() : !(monitor.last.flags & FLAG_NO_VOLTAGE);
@@ -153,12 +177,15 @@ int main(void)
     PORTD = 0xFC; /* the switch's lines are pulled up */
     PORTB = _BV(PB0);
     DDRB = _BV(LED);
-    PORTC = _BV(PC2) | _BV(PC3); /* unused analogue pins must not float; SDA and SCL are pulled up outside */
+    PORTC = _BV(RELAY_STRAP) | _BV(CLOSED_STRAP); /* SDA and SCL are pulled up outside */
     set_sleep_mode(SLEEP_MODE_IDLE);
-    _delay_ms(1); /* until the switch's lines have risen */
+    _delay_ms(1); /* until the lines of switch and straps have risen */
+    enum relay relay = read_straps();
+    if (relay != RELAY_NONE)
+        DDRB |= _BV(COIL); /* low: without current */
     window_start(&window, MONITOR_CYCLES, 0, (uint32_t)PAIRS_PER_SECOND * MONITOR_BLIND_MS / 1000);
     wdt_enable(WDTO_2S);
-    monitor_start(&monitor, read_switches(), causes);
+    monitor_start(&monitor, read_switches(), relay, causes);
     sampler_start();
     board_address(monitor.address);
     if (monitor.store.now.id)

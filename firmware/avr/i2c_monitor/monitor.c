@@ -35,11 +35,12 @@ static void tag(struct monitor *m)
     describe_capture(m);
 }
 
-void monitor_start(struct monitor *m, uint8_t switches, uint8_t reset)
+void monitor_start(struct monitor *m, uint8_t switches, enum relay relay, uint8_t reset)
 {
     memset(m, 0, sizeof *m);
     m->reset = reset;
     m->switches = switches;
+    m->relay = relay;
     store_start(&m->store);
     m->address = address_usable(switches) ? switches : m->store.now.address;
     if (!address_usable(m->address))

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { VERSION_MAP = 1, VERSION_MAJOR = 1, VERSION_MINOR = 0, VERSION_PATCH = 0, HARDWARE = 1 };
+enum { VERSION_MAP = 1, VERSION_MAJOR = 1, VERSION_MINOR = 1, VERSION_PATCH = 0, HARDWARE = 1 };
 enum { MONITOR_CYCLES = 10, MONITOR_BLIND_MS = 200 };
 
 /* Flags of a measurement, docs/i2c-monitor.md. */
@@ -27,6 +27,9 @@ enum {
     CAN_RELAY = 1 << 0, CAN_WAVEFORM = 1 << 1, CAN_EXPORT = 1 << 2, CAN_ADDRESS = 1 << 3,
     CAN_LED = 1 << 4,
 };
+
+/* Which contact of a relay the circuit hangs on, if there is one: where it stands without current in the coil. */
+enum relay { RELAY_NONE, RELAY_RESTS_OPEN, RELAY_RESTS_CLOSED };
 
 enum { STATE_RELAY = 1 << 0, STATE_WAVEFORM = 1 << 1 };
 
@@ -48,6 +51,7 @@ struct monitor {
     bool overrun;
     uint16_t overruns;
     uint8_t reset, switches, address;
+    enum relay relay;
     bool eeprom_lost;
     uint32_t second;
     uint8_t opcode, result, refused;
@@ -61,8 +65,8 @@ struct monitor {
 
 extern const struct sensors MONITOR_SENSORS;
 
-/* `switches`: the seven positions, `reset`: RESET_…  The id may still be missing. */
-void monitor_start(struct monitor *m, uint8_t switches, uint8_t reset);
+/* `switches`: the seven positions, `reset`: RESET_…  The id may still be missing.  A relay is at rest by now. */
+void monitor_start(struct monitor *m, uint8_t switches, enum relay relay, uint8_t reset);
 /* Give it an id, where it has none, from something random. */
 void monitor_identify(struct monitor *m, uint64_t random);
 void monitor_window(struct monitor *m, const struct sums *sums);
@@ -74,6 +78,9 @@ uint32_t board_uptime(void);
 uint16_t board_pairs(void);
 void board_address(uint8_t address); /* answer at it from now on */
 void board_restart(void);
+/* Send current through the relay's coil or not; false if the pin does not follow. */
+bool board_coil(bool on);
+bool board_coil_driven(void); /* the pin's level, whatever was meant */
 uint16_t board_longest_stretch(void); /* µs */
 
 #endif

@@ -168,3 +168,11 @@ bool slave_publish(struct slave *s, uint8_t block, const void *data)
     memcpy(s->block[block], data, LENGTHS[block]);
     return true;
 }
+
+bool slave_patch(struct slave *s, uint8_t block, uint8_t at, uint8_t byte)
+{
+    if (s->reading)
+        return false;
+    s->block[block][at] = byte;
+    return true;
+}

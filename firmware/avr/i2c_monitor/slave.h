@@ -61,6 +61,8 @@ uint8_t slave_event(struct slave *s, uint8_t status, uint8_t data, uint16_t now,
 bool slave_pair(struct slave *s);
 /* Exchange a block's content; false while a read is under way. */
 bool slave_publish(struct slave *s, uint8_t block, const void *data);
+/* Exchange a single byte of it, likewise. */
+bool slave_patch(struct slave *s, uint8_t block, uint8_t at, uint8_t byte);
 uint8_t block_length(uint8_t block);
 
 #endif

@@ -20,6 +20,9 @@ STARTED = 0.6
 """Simulated seconds after which a monitor answers, also at its very first start."""
 ACS758 = 40
 """mV per ampere."""
+COIL = ("B", 1)
+STRAPS = {"relay": ("C", 2), "rests closed": ("C", 3)}
+"""Pins; a strap is in place when its pin is on ground."""
 
 
 def monitors(count: int = 1, *, scl: float = 100_000, seed: int = 1) -> AvrBench:
@@ -28,6 +31,12 @@ def monitors(count: int = 1, *, scl: float = 100_000, seed: int = 1) -> AvrBench
     for node in range(count):
         bench.set(node, igain=ACS758, irms=10)
     return bench
+
+
+def strap(bench: AvrBench, *names: str, node: int = 0) -> None:
+    """Solder straps before a monitor is powered up; the other pins are left to their pull-ups."""
+    for name, pin in STRAPS.items():
+        bench.drive(*pin, 0 if name in names else 1, node)
 
 
 class Monitor:

@@ -10,19 +10,22 @@ from custom_components.energy_meter.sources.i2c.registers import (
     MAGIC,
     MEASUREMENT,
     PAIRS_PER_CHUNK,
+    RELAY_CLOSED,
     SAMPLES,
     WAVEFORM,
     WAVEFORM_READY,
+    Capability,
     Flag,
     Opcode,
     Result,
 )
 from tests.support.avr_bench import BenchError
 
-from .monitor import ACS758, STARTED, Monitor, monitors
+from .monitor import ACS758, COIL, STARTED, Monitor, monitors, strap
 
 FULL = 35
 """A: the range of an ACS758-050B, 50 A at the peak of a sine."""
+TIMSK1 = 0x6F
 PLAIN: dict[str, float] = {
     "vrms": 230, "irms": 10, "hz": 50, "phi": 0, "noise": 0, "vdc": 2500, "idc": 2500,
     "vhold": -1, "ihold": -1, "igain": ACS758,
@@ -375,6 +378,58 @@ def test_energy_counts_by_direction_and_goes_on_after_a_restart(own: Monitor) ->
     own.bench.set(irms=0)
     own.bench.run(0.6)
     assert (own.measurement()["energy_import"] or 0) < 100
+
+
+# The relay
+
+
+def closed(monitor: Monitor) -> bool:
+    """What its measurement says."""
+    return bool((monitor.measurement()["state"] or 0) & RELAY_CLOSED)
+
+
+@pytest.mark.parametrize(("straps", "at_rest"), [(("relay",), 0), (("relay", "rests closed"), 1)])
+def test_a_relay_is_switched_read_back_and_at_rest_after_every_start(
+    straps: tuple[str, ...], at_rest: int
+) -> None:
+    with monitors() as bench:
+        strap(bench, *straps)
+        bench.run(STARTED)
+        monitor = Monitor(bench)
+        assert monitor.identity()["capabilities"] & Capability.RELAY
+        for how in ("power", "watchdog"):
+            assert bench.pin(*COIL) == 0
+            assert closed(monitor) == at_rest
+            assert monitor.order(Opcode.RELAY, at_rest) is Result.DONE
+            assert bench.pin(*COIL) == 0
+            assert monitor.order(Opcode.RELAY, 1 - at_rest) is Result.DONE
+            assert bench.pin(*COIL) == 1
+            assert closed(monitor) != at_rest  # Told at once, not with the next window.
+            assert monitor.guarded(Opcode.RESTART) is Result.NOT_AT_REST
+            assert monitor.order(Opcode.RELAY, 2) is Result.RANGE
+            bench.run(1)
+            assert closed(monitor) != at_rest
+            boot = monitor.measurement()["boot"]
+            if how == "power":
+                bench.power(False)
+                bench.power(True)
+            else:
+                bench.poke(TIMSK1, 0)  # No more samples.
+            bench.run(3.5)
+            assert monitor.measurement()["boot"] != boot
+        assert bench.pin(*COIL) == 0
+        assert closed(monitor) == at_rest
+        assert monitor.guarded(Opcode.RESTART) is Result.DONE
+
+
+def test_without_its_strap_the_relays_pin_is_no_output(own: Monitor) -> None:
+    assert not own.identity()["capabilities"] & Capability.RELAY
+    assert own.bench.pin(*COIL) is None
+    assert own.order(Opcode.RELAY, 1) is Result.UNSUPPORTED
+    own.bench.poke(TIMSK1, 0)  # The watchdog bites.
+    own.bench.run(3.5)
+    assert not own.identity()["capabilities"] & Capability.RELAY
+    assert own.bench.pin(*COIL) is None
 
 
 # Waveform

@@ -12,11 +12,13 @@ from custom_components.energy_meter.sources.i2c.registers import (
     DIAGNOSTICS,
     IDENTITY,
     MEASUREMENT,
+    RELAY_CLOSED,
     RESULT,
     SAMPLES,
     UNLOCK_KEY,
     WAVEFORM,
     Block,
+    Capability,
     Opcode,
     Result,
     command,
@@ -28,6 +30,8 @@ ID = 0x0123456789ABCDEF
 BLOCKS = (IDENTITY, MEASUREMENT, DIAGNOSTICS, CALIBRATION, RESULT)
 BUS_ERROR, WRITE, TAKEN, REFUSED, STOP = 0x00, 0x60, 0x80, 0x88, 0xA0
 READ, SENT, SENT_LAST = 0xA8, 0xB8, 0xC0
+NO_RELAY, RESTS_OPEN, RESTS_CLOSED = 0, 1, 2
+"""`enum relay` of monitor.h."""
 HUNDRED_MS = 227
 """Pairs of samples."""
 
@@ -35,15 +39,16 @@ HUNDRED_MS = 227
 @cache
 def monitor() -> ctypes.CDLL:
     library = load("monitor")
-    library.host_start.argtypes = [ctypes.c_uint64]
-    library.host_pair.restype = library.host_reading.restype = ctypes.c_bool
+    library.host_start.argtypes = [ctypes.c_uint64, ctypes.c_int]
+    for name in ("host_pair", "host_reading"):
+        getattr(library, name).restype = ctypes.c_bool
     return library
 
 
-def start() -> None:
+def start(relay: int = 0) -> None:
     array = (ctypes.c_uint8 * 1024).in_dll(monitor(), "host_storage")
     ctypes.memset(array, 0xFF, 1024)
-    monitor().host_start(ID)
+    monitor().host_start(ID, relay)
     monitor().host_window(6_000_000, 3_000_000, 4_000_000)
 
 
@@ -212,3 +217,69 @@ def test_a_capture_ends_whatever_the_input_does(codes: list[int], cycles: int) -
     head = WAVEFORM.decode(read(WAVEFORM.length))
     assert 1 <= (head["pairs"] or 0) <= 140
     assert head["capture"] == 1
+
+
+# The relay
+
+
+def pin(name: str) -> ctypes.c_bool:
+    return ctypes.c_bool.in_dll(monitor(), name)
+
+
+def order(opcode: Opcode, argument: int = 0) -> Result:
+    write(command(opcode, ID, argument))
+    monitor().host_work()
+    return Result(block(RESULT)["result"] or 0)
+
+
+def closed() -> bool:
+    return bool((block(MEASUREMENT)["state"] or 0) & RELAY_CLOSED)
+
+
+@given(
+    st.sampled_from([RESTS_OPEN, RESTS_CLOSED]),
+    st.lists(st.sampled_from([0, 1, "window", "sticks"]), max_size=12),
+)
+def test_the_state_is_where_the_pin_stands_and_what_does_not_follow_is_let_go(
+    wiring: int, story: list[int | str]
+) -> None:
+    start(wiring)
+    assert not pin("host_coil").value
+    for step in story:
+        if step == "window":
+            monitor().host_window(6_000_000, 3_000_000, 4_000_000)
+        elif step == "sticks":
+            pin("host_coil_stuck").value = True
+        else:
+            stood, stuck = pin("host_coil").value, pin("host_coil_stuck").value
+            wanted = step == (wiring == RESTS_OPEN)
+            assert order(Opcode.RELAY, int(step)) is (
+                Result.FAILED if stuck and stood != wanted else Result.DONE
+            )
+        assert closed() == (pin("host_coil").value == (wiring == RESTS_OPEN))
+    assert order(Opcode.RELAY, 2) is Result.RANGE
+
+
+def test_without_a_strap_there_is_no_relay() -> None:
+    assert order(Opcode.RELAY, 1) is Result.UNSUPPORTED
+    assert not pin("host_coil").value
+    assert not closed()
+    assert not (block(IDENTITY)["capabilities"] or 0) & Capability.RELAY
+
+
+@pytest.mark.parametrize("wiring", [RESTS_OPEN, RESTS_CLOSED])
+def test_it_does_not_restart_while_that_would_move_the_relay(wiring: int) -> None:
+    start(wiring)
+    at_rest = wiring == RESTS_CLOSED
+    for way, result in ((not at_rest, Result.NOT_AT_REST), (at_rest, Result.DONE)):
+        assert order(Opcode.RELAY, int(way)) is Result.DONE
+        assert order(Opcode.UNLOCK, UNLOCK_KEY) is Result.DONE
+        assert order(Opcode.RESTART) is result
+
+
+def test_a_command_to_the_relay_leaves_sequence_and_peaks_as_they_are() -> None:
+    start(RESTS_OPEN)
+    before = block(MEASUREMENT)
+    assert order(Opcode.RELAY, 1) is Result.DONE
+    after = block(MEASUREMENT)
+    assert after == before | {"state": (before["state"] or 0) | RELAY_CLOSED}

@@ -18,6 +18,7 @@ enum { TWINT = 0x80, TWSTO = 0x10, SPL = 0x5D, SPH = 0x5E };
 enum { EEPROM_WRITE_US = 3400, PTY_EVERY_US = 1000 };
 
 static elf_firmware_t *firmware_of_all;
+static void (*reset_of_all)(avr_t *);
 
 double node_time(const struct node *n)
 {
@@ -141,6 +142,19 @@ static void power_pins(struct node *n)
                 node_drive(n, 'B' + port, bit, n->level[port] >> bit & 1);
 }
 
+/* simavr's reset clears the registers of the pins, and then takes levels that are as before for told already. */
+static void on_reset(avr_t *avr)
+{
+    if (reset_of_all)
+        reset_of_all(avr);
+    for (char port = 'B'; port < 'B' + NODE_PORTS; port++)
+        for (int bit = 0; bit < 8; bit++) {
+            avr_irq_t *pin = avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ(port), bit);
+            if (pin)
+                pin->flags |= IRQ_FLAG_INIT;
+        }
+}
+
 static void build(struct node *n, avr_cycle_count_t cycle)
 {
     avr_t *avr = n->avr = avr_make_mcu_by_name("atmega328p");
@@ -150,6 +164,8 @@ static void build(struct node *n, avr_cycle_count_t cycle)
     avr_load_firmware(avr, firmware_of_all);
     avr->vcc = avr->avcc = avr->aref = 5000;
     avr->sleep = no_sleep;
+    reset_of_all = avr->reset;
+    avr->reset = on_reset;
     avr->cycle = cycle;
     for (int i = RAM_START; i <= avr->ramend; i++)
         avr->data[i] = lrand48(); /* RAM holds anything after power-up */

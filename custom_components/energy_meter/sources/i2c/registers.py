@@ -268,6 +268,7 @@ class Result(IntEnum):
     SWITCH = 5
     UNSUPPORTED = 6
     FAILED = 7
+    NOT_AT_REST = 8
 
 
 class Flag(IntEnum):

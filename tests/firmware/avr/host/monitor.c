@@ -8,23 +8,33 @@ uint32_t host_uptime;
 uint16_t host_pairs;
 unsigned host_restarts;
 uint8_t host_answers_at;
+bool host_coil, host_coil_stuck; /* the pin stands where it is, whatever is meant */
 
 uint32_t board_uptime(void) { return host_uptime; }
 uint16_t board_pairs(void) { return host_pairs; }
 void board_address(uint8_t address) { host_answers_at = address; }
 void board_restart(void) { host_restarts++; }
 uint16_t board_longest_stretch(void) { return 20; }
+bool board_coil_driven(void) { return host_coil; }
+
+bool board_coil(bool on)
+{
+    if (!host_coil_stuck)
+        host_coil = on;
+    return host_coil == on;
+}
 
 void capture_chunk(uint8_t chunk, uint8_t bytes[LENGTH_CHUNK])
 {
     capture_bytes(&host_monitor.capture, chunk, bytes);
 }
 
-void host_start(uint64_t id)
+void host_start(uint64_t id, int relay)
 {
     host_uptime = 0;
     host_pairs = 0;
-    monitor_start(&host_monitor, 0, RESET_POWER_ON);
+    host_coil = host_coil_stuck = false;
+    monitor_start(&host_monitor, 0, (enum relay)relay, RESET_POWER_ON);
     if (!host_monitor.store.now.id)
         monitor_identify(&host_monitor, id);
     host_monitor.waits_since = 0;

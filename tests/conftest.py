@@ -1,6 +1,8 @@
 """Fixtures for all tests."""
 
+import asyncio
 import logging
+import os
 
 import pytest
 
@@ -15,6 +17,16 @@ _ON_THE_WIRE = {
 def pytest_sessionstart() -> None:
     """Keep the recorder's statements out of the output, which the plugin would have in it."""
     logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+async def enable_event_loop_debug() -> None:
+    """In place of the plugin's own: with debug on, each call of a loop notes its stack, which takes more than half the time.
+
+    `WITH_LOOP_DEBUG=1` has it, for who looks for where a task came from or for a call from another thread.
+    """
+    if os.environ.get("WITH_LOOP_DEBUG"):
+        asyncio.get_running_loop().set_debug(True)
 
 
 @pytest.fixture(autouse=True)

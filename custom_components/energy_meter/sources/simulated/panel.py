@@ -5,7 +5,7 @@ bus knows multiplexers, chips that are none of ours, and how long its transactio
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import errno
 from math import pi, sin, sqrt
 from random import Random
@@ -50,6 +50,10 @@ WINDOW: Final = 0.2
 UNLOCKED_FOR: Final = 2.0
 STARTING: Final = 0.3
 """Seconds from power to the first answer."""
+RESTART_AFTER: Final = 0.5
+"""Seconds from the command to restart until it does."""
+POWER_ON, BY_COMMAND = 1, 0
+"""Causes of a start, as the diagnostics say them."""
 SAMPLE_RATE: Final = 2000
 FIRST_ADDRESS: Final = 0x08
 _READ: Final = 1
@@ -192,7 +196,16 @@ class SimulatedMonitor:
         self.circuit = circuit
         self.capabilities = capabilities
         self.calibration = dict(_DEFAULTS)
+        self.rests_closed = True
+        """Whether the circuit hangs on the relay's normally closed contact."""
         self.relay = 1
+        self.diagnostics = {
+            "reset": POWER_ON,
+            "refused": 0,
+            "bus_errors": 0,
+            "overruns": 0,
+            "longest_stretch": 20,
+        }
         self.powered = True
         self.frozen: int | None = None
         """The sequence at which it stopped to measure, for tests."""
@@ -210,23 +223,45 @@ class SimulatedMonitor:
         self._waveform: dict[str, int | None] = {}
         self._samples: list[tuple[int, int]] = []
         self._fresh = True
+        self._opened: float | None = None
+        self._restarts_at: float | None = None
         self.writes = 0
 
     @property
     def answers(self) -> bool:
         """Whether it acknowledges its address."""
+        if self._restarts_at is not None and self._clock() >= self._restarts_at:
+            self.start(BY_COMMAND)
         return self.powered and self._clock() - self._since >= STARTING
 
     def power(self, on: bool, forgets: float = 0.0) -> None:
         """Give it its supply or take it away; `forgets` kWh had not been saved."""
         if on and not self.powered:
-            self._boot = self._boot + 1 & 0xFF
-            self._since = self._clock()
-            self._pointer = IDENTITY.pointer
-            self._result = {"opcode": 0, "result": 0, "count": 0, "capture": 0}
-            self._fresh = True
+            self.start(POWER_ON)
             self.lost += forgets
         self.powered = on
+
+    def start(self, reset: int) -> None:
+        """Begin anew for a cause, with the relay at rest."""
+        self._boot = self._boot + 1 & 0xFF
+        self._since = self._clock()
+        self._pointer = IDENTITY.pointer
+        self._result = {"opcode": 0, "result": 0, "count": 0, "capture": 0}
+        self._fresh = True
+        self._restarts_at = None
+        self.diagnostics["reset"] = reset
+        self.switch(self.rests_closed)
+
+    def switch(self, closed: bool) -> None:
+        """Move the relay; while it is open nothing flows."""
+        now = self._clock()
+        if self._opened is not None and closed:
+            self.lost += self.circuit.energy(now).taken - self.circuit.energy(self._opened).taken
+        if closed:
+            self._opened = None
+        elif self._opened is None:
+            self._opened = now
+        self.relay = int(closed)
 
     # The bus
 
@@ -306,6 +341,9 @@ class SimulatedMonitor:
             sequence = self.frozen
         moment = self._since + sequence * WINDOW
         now, energy = self.circuit.at(moment), self.circuit.energy(moment)
+        if self._opened is not None:
+            now = replace(now, current=0.0, power=0.0, reactive=0.0)
+            energy = self.circuit.energy(self._opened)
         apparent = now.voltage * now.current
         flags = self.flags | (Flag.RESTARTED if self._fresh else 0)
         self._fresh = False
@@ -332,13 +370,9 @@ class SimulatedMonitor:
 
     def _diagnostics(self) -> dict[str, int | None]:
         return {
+            **self.diagnostics,
             "uptime": int(self._clock() - self._since),
-            "reset": 1,
-            "refused": 0,
-            "bus_errors": 0,
-            "overruns": 0,
             "pairs": round(SAMPLE_RATE * WINDOW),
-            "longest_stretch": 20,
         }
 
     def _chunk_block(self) -> tuple[Block, Mapping[str, int | None]]:
@@ -389,7 +423,11 @@ class SimulatedMonitor:
                 return Result.UNSUPPORTED
             if argument not in (0, 1):
                 return Result.RANGE
-            self.relay = argument
+            self.switch(bool(argument))
+        elif opcode == Opcode.RESTART:
+            if self.capabilities & Capability.RELAY and self.relay != self.rests_closed:
+                return Result.NOT_AT_REST
+            self._restarts_at = self._clock() + RESTART_AFTER
         elif opcode == Opcode.ADDRESS:
             if not self.capabilities & Capability.ADDRESS:
                 return Result.SWITCH
@@ -404,7 +442,7 @@ class SimulatedMonitor:
             self.calibration = dict(_DEFAULTS)
         elif opcode == Opcode.RESET_ENERGY:
             self.lost = self.circuit.energy(self._clock()).taken
-        elif opcode not in (Opcode.BLINK, Opcode.LEARN_ZERO, Opcode.RESTART):
+        elif opcode not in (Opcode.BLINK, Opcode.LEARN_ZERO):
             return Result.UNKNOWN
         return Result.DONE
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, Final
 
 from ..model import QUANTITIES, Counts, Kind, Reading, Value
+from .continuity import Continuity
 from .derive import applicable, derive
 from .events import CounterAnswer, CounterEvent, CounterQuestion
 from .guard import CounterGuard
@@ -99,6 +100,7 @@ class MeterPipeline:
         self._guards = self._make_guards(
             phases, counts or {}, resolution or {}, modulus or {}, _mapping(state.get("guards"))
         )
+        self._continuity = Continuity(state.get("continuity"))
         known = self._measured.union(derived)
         self._integrator: EnergyIntegrator | None = None
         if "power" in known and known.isdisjoint(_COUNTERS_OF_POWER):
@@ -146,6 +148,8 @@ class MeterPipeline:
         source: Mapping[str, Value] = {
             key: value for key, value in reading.values.items() if key in self._measured
         }
+        if reading.start is not None:
+            source = self._continued(source, reading.start)
         if self._invert:
             source = turned(source, self._measured)
         time, monotonic = reading.time.timestamp(), reading.monotonic
@@ -188,6 +192,18 @@ class MeterPipeline:
         self._integrate(values, time, monotonic)
         self._watch.look({key: latest for key, (latest, _) in self._latest.items()})
         return Measurement(values=values, events=tuple(events), refused=tuple(refused))
+
+    def _continued(self, source: Mapping[str, Value], start: int) -> dict[str, Value]:
+        """The values of a meter that says which start of its own they are of, its counters going on over starts."""
+        return {
+            key: self._continuity.take(key, start, float(value))
+            if value is not None
+            and QUANTITIES[key].counts is not None
+            and QUANTITIES[key].kind in _GUARDED
+            and math.isfinite(value)
+            else value
+            for key, value in source.items()
+        }
 
     def _follow_power(self, monotonic: float) -> None:
         """Integrate power since each counter's last good read, kWh."""
@@ -301,6 +317,7 @@ class MeterPipeline:
         return {
             "guards": {key: guard.to_dict() for key, guard in self._guards.items()},
             "integrator": self._integrator.to_dict() if self._integrator else None,
+            "continuity": self._continuity.to_dict(),
         }
 
 

@@ -23,3 +23,5 @@ class Reading:
     """The same instant in seconds of the monotonic clock, for differences."""
     values: Mapping[str, Value]
     """`{quantity key: value in the quantity's unit}`."""
+    start: int | None = None
+    """Number of the meter's own start, where its counters may step back with one."""

@@ -30,6 +30,21 @@ from custom_components.energy_meter.sources.bridge.protocol import (
     split_body,
 )
 
+MEASURED = (
+    "voltage",
+    "frequency",
+    "current",
+    "power",
+    "reactive_power",
+    "apparent_power",
+    "power_factor",
+    "current_crest_factor",
+    "voltage_peak",
+    "current_peak",
+    "energy_import",
+    "energy_export",
+)
+
 
 def parse(message: dict[str, Any] | bytes) -> Message:
     line = message if isinstance(message, bytes) else json.dumps(message).encode()
@@ -150,6 +165,163 @@ def test_a_meter_that_makes_no_sense_is_left_out_and_the_others_stay() -> None:
     assert second.phases == 2
     assert second.resolution == {"energy_import": 0.001}
     assert second.controls == ()
+
+
+GAIN = {"key": "voltage_gain", "kind": "number", "min": 0.5, "max": 2.0, "step": 0.0001}
+CIRCUIT = {
+    "model": "I²C monitor",
+    "manufacturer": "Energy Meter",
+    "firmware": "1.0.0",
+    "rated_current": 16,
+    "quantities": [*MEASURED],
+    "resolution": {"energy_import": 0.000001, "energy_export": 0.000001},
+    "controls": [
+        GAIN,
+        {**GAIN, "key": "current_gain", "min": 0.1, "max": 10},
+        {**GAIN, "key": "phase_shift", "min": -20, "max": 20, "step": 0.01},
+        {**GAIN, "key": "dead_band", "min": 0, "max": 10, "step": 0.001},
+        {**GAIN, "key": "i2c_address", "min": 8, "max": 119, "step": 1},
+        *({"key": key, "kind": "button"} for key in ("identify", "learn_zero", "reset_energy")),
+    ],
+    "capabilities": ["waveform"],
+}
+SETTINGS = {
+    "voltage_gain": 1.002345,
+    "current_gain": 0.987654,
+    "phase_shift": -1.25,
+    "dead_band": 0.02,
+    "i2c_address": 119,
+}
+
+
+def circuits(count: int) -> dict[str, Any]:
+    """A hello of so many circuits, as a hub says it."""
+    return {
+        "type": "hello",
+        "v": 1,
+        "bridge": "a4cf12d3e4f5",
+        "boot": 123_456,
+        "firmware": "1.0.0",
+        "hardware": "ESP32",
+        "name": "Panel in the cellar",
+        "kind": "i2c_hub",
+        "capabilities": ["buffer", "config", "update", "time"],
+        "interval": 1.0,
+        "common": CIRCUIT,
+        "meters": [
+            {
+                "id": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}",
+                "name": f"Circuit 70.{number % 8} 0x{number + 8:02X}",
+                "segment": f"70.{number % 8}",
+                "address": f"0x{number + 8:02X}",
+                "settings": SETTINGS,
+            }
+            for number in range(count)
+        ],
+    }
+
+
+def test_a_hundred_circuits_with_all_that_they_share_fit_one_line() -> None:
+    line = json.dumps(circuits(100), separators=(",", ":"), ensure_ascii=False).encode()
+    assert len(line) < MAX_LINE
+    message = parse(line)
+    assert isinstance(message, HelloMessage) and message.hello is not None
+    assert len(message.hello.meters) == 100
+    for meter in message.hello.meters:
+        assert meter.quantities == MEASURED
+        assert meter.settings == SETTINGS
+        assert len(meter.controls) == 8
+        assert meter.capabilities == {"waveform"}
+        assert (meter.model, meter.rated_current) == ("I²C monitor", 16)
+        assert meter.resolution["energy_import"] == pytest.approx(1e-6, abs=1e-12)
+
+
+def test_what_a_meter_says_itself_counts_before_what_all_share() -> None:
+    own = {"id": "a", "model": "Other", "controls": [], "settings": {"voltage_gain": 1.5}}
+    message = parse({**circuits(1), "meters": [own, {"id": "b", "settings": {"nobody": 1}}]})
+    assert isinstance(message, HelloMessage) and message.hello is not None
+    a, b = message.hello.meters
+    assert (a.model, a.controls, dict(a.settings)) == ("Other", (), {})
+    assert a.quantities == MEASURED
+    assert (b.model, len(b.controls), dict(b.settings)) == ("I²C monitor", 8, {})
+
+
+@given(
+    st.sets(st.sampled_from(sorted(CIRCUIT))),
+    st.sets(st.sampled_from(sorted(CIRCUIT))),
+    st.dictionaries(st.sampled_from(sorted(SETTINGS)), st.floats(-5, 200)),
+)
+def test_it_makes_no_difference_whether_a_meter_says_it_or_all_share_it(
+    shared: set[str], own: set[str], stand: dict[str, float]
+) -> None:
+    common = {key: CIRCUIT[key] for key in shared}
+    said = {key: CIRCUIT[key] for key in own}
+    meter = {"id": "a", "settings": stand}
+    apart = parse({**circuits(0), "common": common, "meters": [meter | said]})
+    at_once = parse({**circuits(0), "common": {}, "meters": [meter | common | said]})
+    assert isinstance(apart, HelloMessage) and isinstance(at_once, HelloMessage)
+    assert apart.hello == at_once.hello
+
+
+@pytest.mark.parametrize("common", [None, 5, [], "x", {"controls": 7, "settings": [1]}])
+def test_what_all_share_may_be_nonsense(common: object) -> None:
+    message = parse({**circuits(0), "common": common, "meters": [{"id": "a", "settings": 4}]})
+    assert isinstance(message, HelloMessage) and message.hello is not None
+    assert [meter.id for meter in message.hello.meters] == ["a"]
+
+
+def test_a_row_may_say_which_start_of_its_meter_it_is_of() -> None:
+    message = parse(
+        {
+            "type": "readings",
+            "seq": 1,
+            "columns": ["meter", "start", "energy_import"],
+            "rows": [["a", 3, 1.5], ["b", "-", 2.5], ["c", None, 3.5], ["d", "x", 4.5]],
+        }
+    )
+    assert isinstance(message, Readings)
+    assert [(each.meter, each.start) for each in message.readings[:3]] == [
+        ("a", 3),
+        ("b", None),
+        ("c", None),
+    ]
+    # One that makes no sense could hide a fall: the row counts as come, and nothing of it is used.
+    assert message.readings[3].values == {} and message.readings[3].seq == 4
+    assert len(message.refused) == 1
+
+
+def test_a_start_outside_the_rows_and_in_a_single_reading_counts_too() -> None:
+    message = parse(
+        {"type": "readings", "start": 9, "columns": ["meter", "power"], "rows": [["a", 1]]}
+    )
+    assert isinstance(message, Readings) and message.readings[0].start == 9
+    message = parse({"type": "reading", "start": 2, "values": {"energy_import": 1}})
+    assert isinstance(message, Readings) and message.readings[0].start == 2
+    with pytest.raises(BadLine):
+        parse({"type": "reading", "start": -2, "values": {"energy_import": 1}})
+
+
+def test_health_of_a_hub_says_what_is_wrong_where() -> None:
+    problems = {"address_shared": ["0x12", "70.1 0x13"], "bus_held": [], "Bad Key": [], "x": 5}
+    message = parse({"type": "health", "problems": problems})
+    assert isinstance(message, HealthMessage)
+    assert message.health.problems == {
+        "address_shared": ("0x12", "70.1 0x13"),
+        "bus_held": (),
+        "x": (),
+    }
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_no_problems_make_the_parser_fail(problems: object) -> None:
+    message = parse({"type": "health", "problems": problems})
+    assert isinstance(message, HealthMessage)
+    assert len(message.health.problems) <= 16
 
 
 def test_the_meters_of_a_bridge_are_bounded() -> None:

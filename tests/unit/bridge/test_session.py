@@ -789,3 +789,38 @@ def test_no_stream_makes_the_session_fail(
         assert reading.monotonic >= times.get(meter, reading.monotonic)
         times[meter] = reading.monotonic
     json.dumps(talk.session.memory)
+
+
+# Circuits of a hub
+
+
+def test_the_start_of_a_meter_comes_with_its_readings() -> None:
+    talk = Talk(SimulatedBridge(meters=[SimulatedMeter(id="a")])).up()
+    row = {"type": "readings", "boot": 1, "columns": ["meter", "start", "energy_import"]}
+    talk.line({**row, "seq": 1, "rows": [["a", 4, 10.5]]})
+    talk.line({**row, "seq": 2, "rows": [["a", "-", 10.6]]})
+    assert [each.start for _, each, _, _ in talk.listener.readings] == [4, None]
+
+
+def test_counters_without_a_time_wait_apart_for_each_start_of_their_meter() -> None:
+    talk = Talk(SimulatedBridge(meters=[SimulatedMeter(id="a")])).up()
+    for seq, (start, age, total) in enumerate(((4, None, 10.5), (5, None, 10.1), (5, 0, 10.2)), 1):
+        message = {"type": "reading", "boot": 1, "seq": seq, "meter": "a", "start": start}
+        talk.line({**message, "age": age, "values": {"energy_import": total}})
+    told = [(each.start, each.values["energy_import"]) for _, each, _, _ in talk.listener.readings]
+    assert told == [(4, 10.5), (5, 10.1), (5, 10.2)]
+
+
+def test_a_late_counter_of_an_earlier_start_does_not_pass_for_one_that_has_fallen() -> None:
+    talk = Talk(SimulatedBridge(meters=[SimulatedMeter(id="a")])).up()
+
+    def tell(seq: int, start: int, age: int | None, total: float) -> None:
+        message = {"type": "reading", "boot": 1, "seq": seq, "meter": "a", "start": start}
+        talk.line({**message, "age": age, "values": {"energy_import": total}})
+
+    tell(1, 4, 0, 10.4)
+    tell(3, 5, 0, 10.1)
+    talk.wait(15)  # Number 2 is given up …
+    tell(2, 4, None, 10.5)  # … and comes after all.
+    talk.wait(10)
+    assert [each.start for _, each, _, _ in talk.listener.readings] == [4, 5]

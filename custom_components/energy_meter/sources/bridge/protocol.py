@@ -65,6 +65,8 @@ class MeterHello:
     """What can be done to it; keys as the bridge spells them, also such as nobody here has a name for."""
     settings: Mapping[str, Value] = field(default_factory=dict)
     """What each control stands at, in the control's unit."""
+    capabilities: frozenset[str] = frozenset()
+    """Of `waveform`; others are kept."""
     parent: str | None = None
     segment: str | None = None
     address: str | None = None
@@ -115,6 +117,8 @@ class BridgeHealth:
     errors: int | None = None
     reset: str | None = None
     """Why it started: `power`, `watchdog`, `brown_out` …"""
+    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is wrong with a hub's bus now: {`address_shared`, `bus_held` …: places}."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +194,8 @@ class RawReading:
     values: Mapping[str, Value]
     taken: Taken = NOW
     flags: frozenset[str] = frozenset()
+    start: int | None = None
+    """Number of the meter's own start."""
     boot: Boot = None
     seq: int | None = None
 
@@ -278,6 +284,8 @@ _METER_NAMES: Final = ("meter", "id", "node", "device", "channel")
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
 _MAX_SEQ: Final = 2**53
 _MAX_ROWS: Final = 1000
+_MAX_PROBLEMS: Final = 16
+_MAX_PLACES: Final = 32
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _WORD: Final = re.compile(r"[a-z0-9_]{1,32}")
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?')
@@ -495,6 +503,7 @@ def _reading(raw: Mapping[str, Any]) -> Readings:
         values=values,
         taken=_taken(raw),
         flags=_flags(raw.get("flags")),
+        start=_start(raw.get("start")),
         boot=_boot(raw.get("boot")),
         seq=_seq(raw.get("seq")),
     )
@@ -565,12 +574,13 @@ def _row(
         values=values,
         taken=_taken(keys),
         flags=_flags(keys.get("flags")),
+        start=_start(keys.get("start")),
         boot=boot,
         seq=seq,
     )
 
 
-_ROW_KEYS: Final = ("meter", "age", "at", "flags")
+_ROW_KEYS: Final = ("meter", "age", "at", "flags", "start")
 
 
 def _event(raw: Mapping[str, Any]) -> RawEvent:
@@ -613,14 +623,17 @@ def _hello(raw: Mapping[str, Any]) -> HelloMessage:
         interval=min(max(float(interval), 0.05), 86_400.0)
         if interval is not None and interval > 0
         else DEFAULT_INTERVAL,
-        meters=_meters(raw.get("meters")),
+        meters=_meters(raw.get("meters"), raw.get("common")),
         controls=controls,
         settings=settings,
     )
     return HelloMessage(version=version, hello=hello, raw=raw)
 
 
-def _meters(raw: object) -> tuple[MeterHello, ...]:
+def _meters(raw: object, common: object) -> tuple[MeterHello, ...]:
+    """The meters; `common` is what those have that do not say otherwise."""
+    shared = common if isinstance(common, dict) else {}
+    shared_controls = _controls(shared.get("controls"))
     meters: dict[str, MeterHello] = {}
     for given in raw if isinstance(raw, list) else ():
         if not isinstance(given, dict):
@@ -630,11 +643,30 @@ def _meters(raw: object) -> tuple[MeterHello, ...]:
         except _BadField:
             continue
         if meter_id not in meters and len(meters) < MAX_METERS:
-            meters[meter_id] = _meter(meter_id, given)
+            controls, settings = (
+                _controls(given["controls"]) if "controls" in given else shared_controls
+            )
+            stand = (shared | given).get("settings")
+            meters[meter_id] = _meter(
+                meter_id, shared | given, controls, {**settings, **_settings(stand, controls)}
+            )
     return tuple(meters.values())
 
 
-def _meter(meter_id: str, raw: Mapping[str, Any]) -> MeterHello:
+def _settings(raw: object, controls: tuple[Control, ...]) -> dict[str, Value]:
+    """What these controls stand at, by key; what is said of others is nobody's."""
+    stand = raw if isinstance(raw, dict) else {}
+    return {
+        control.key: state_of(stand[control.key]) for control in controls if control.key in stand
+    }
+
+
+def _meter(
+    meter_id: str,
+    raw: Mapping[str, Any],
+    controls: tuple[Control, ...],
+    settings: Mapping[str, Value],
+) -> MeterHello:
     quantities: list[str] = []
     names = raw.get("quantities")
     for name in names if isinstance(names, list) else ():
@@ -647,7 +679,6 @@ def _meter(meter_id: str, raw: Mapping[str, Any]) -> MeterHello:
         spelling, digit = resolve(name), number(given)
         if spelling is not None and digit is not None and digit > 0:
             resolution[spelling.key] = digit * spelling.times / spelling.divided_by
-    controls, settings = _controls(raw.get("controls"))
     phases, rated = raw.get("phases"), number(raw.get("rated_current"))
     return MeterHello(
         id=meter_id,
@@ -662,6 +693,7 @@ def _meter(meter_id: str, raw: Mapping[str, Any]) -> MeterHello:
         resolution=resolution,
         controls=controls,
         settings=settings,
+        capabilities=_flags(raw.get("capabilities")),
         parent=_text(raw.get("parent")),
         segment=_text(raw.get("segment")),
         address=_text(raw.get("address")),
@@ -717,8 +749,23 @@ def _health(raw: Mapping[str, Any]) -> HealthMessage:
             repeated=_count(raw.get("repeated")),
             errors=_count(raw.get("errors")),
             reset=_text(raw.get("reset")),
+            problems=_problems(raw.get("problems")),
         )
     )
+
+
+def _problems(raw: object) -> dict[str, tuple[str, ...]]:
+    """{problem: places}, no more of either than a person reads."""
+    given = raw if isinstance(raw, dict) else {}
+    return {
+        problem: tuple(
+            place
+            for each in (places[:_MAX_PLACES] if isinstance(places, list) else ())
+            if (place := _text(each)) is not None
+        )
+        for problem, places in list(given.items())[:_MAX_PROBLEMS]
+        if _WORD.fullmatch(problem)
+    }
 
 
 def _log(raw: Mapping[str, Any]) -> LogMessage:
@@ -786,6 +833,14 @@ def _seq(raw: object) -> int | None:
     if type(raw) is int and 0 <= raw <= _MAX_SEQ:
         return raw
     raise _BadField("seq")
+
+
+def _start(raw: object) -> int | None:
+    if raw is None:
+        return None
+    if type(raw) is int and 0 <= raw <= _MAX_SEQ:
+        return raw
+    raise _BadField("start")
 
 
 def _taken(raw: Mapping[str, Any]) -> Taken:

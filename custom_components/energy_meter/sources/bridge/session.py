@@ -558,8 +558,9 @@ class BridgeSession:
         if self._announced is None:
             self._announce()
         if when is None:
-            if counters(values):
-                self._order.keep_undated(meter, values, now.monotonic)
+            # Late and of an earlier start, a counter would pass for one that has fallen.
+            if counters(values) and not (late and raw.start is not None):
+                self._order.keep_undated(meter, values, raw.start, now.monotonic)
             return
         if late and self._order.is_past(meter, when):
             return
@@ -567,12 +568,12 @@ class BridgeSession:
         if far_back:
             self.trouble("clock", f"{ordered.monotonic - when.monotonic:.0f}")
         self._deliver_undated(meter, ordered, old=old)
-        self._tell(meter, values, ordered, raw.flags, old=old)
+        self._tell(meter, values, ordered, raw.flags, start=raw.start, old=old)
 
     def _deliver_undated(self, meter: str, when: Instant, *, old: bool) -> None:
-        if values := self._order.take_undated(meter):
+        for start, values in self._order.take_undated(meter).items():
             ordered, _ = self._order.order(meter, when)
-            self._tell(meter, values, ordered, frozenset(), old=old)
+            self._tell(meter, values, ordered, frozenset(), start=start, old=old)
 
     def _tell(
         self,
@@ -581,10 +582,17 @@ class BridgeSession:
         when: Instant,
         flags: frozenset[str],
         *,
+        start: int | None,
         old: bool,
     ) -> None:
         self._counters.readings += 1
-        reading = Reading(meter_id=meter, time=_utc(when), monotonic=when.monotonic, values=values)
+        reading = Reading(
+            meter_id=meter,
+            time=_utc(when),
+            monotonic=when.monotonic,
+            values=values,
+            start=start,
+        )
         self._listener.on_reading(meter, reading, flags, old=old)
 
     def _no_voltage(self, meter: str, values: dict[str, Value]) -> None:

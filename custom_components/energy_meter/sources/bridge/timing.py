@@ -50,7 +50,8 @@ class MeterClock:
     def __init__(self) -> None:
         """Begin with no meter."""
         self._last: dict[str, float] = {}
-        self._undated: dict[str, tuple[float, dict[str, Value]]] = {}
+        self._undated: dict[str, tuple[float, dict[int | None, dict[str, Value]]]] = {}
+        """{meter: (when they began to wait, {start of the meter: counters})}."""
 
     def forget_others(self, meters: frozenset[str]) -> None:
         """Keep only these meters."""
@@ -71,13 +72,15 @@ class MeterClock:
         """Whether a later reading of the meter has been used."""
         return meter in self._last and when.monotonic < self._last[meter]
 
-    def keep_undated(self, meter: str, values: Mapping[str, Value], now: float) -> None:
-        """Remember counters that came without a time."""
-        since, kept = self._undated.get(meter, (now, {}))
-        self._undated[meter] = (since, kept | counters(values))
+    def keep_undated(
+        self, meter: str, values: Mapping[str, Value], start: int | None, now: float
+    ) -> None:
+        """Remember counters that came without a time, and which start of the meter they are of."""
+        _, kept = self._undated.setdefault(meter, (now, {}))
+        kept.setdefault(start, {}).update(counters(values))
 
-    def take_undated(self, meter: str) -> dict[str, Value]:
-        """What waits for a dated reading of the meter."""
+    def take_undated(self, meter: str) -> dict[int | None, dict[str, Value]]:
+        """{start of the meter: counters that wait for a dated reading of it}, oldest first."""
         if meter not in self._undated:
             return {}
         return self._undated.pop(meter)[1]

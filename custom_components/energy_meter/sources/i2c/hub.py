@@ -16,7 +16,6 @@ from ...model import Reading, Value
 from ..base import LinkHealth, MeterHealth, SourceError
 from ..bridge import BridgeEvent, BridgeHealth, BridgeListener, Hello, MeterHello, SessionCounters
 from .bus import AT_ONCE, Answer, Fault, I2CBus, Transfer
-from .continuity import Continuity
 from .controls import controls_of, execute, read_settings
 from .multiplexer import Place, Segment
 from .probe import BusWatch, Found, HeldBusError, Probe, examine, free_addresses, search
@@ -61,7 +60,6 @@ class _Monitor:
 
     identity: Identity
     place: Place
-    continuity: Continuity
     settings: dict[str, Value] = field(default_factory=dict)
     settings_known: bool = False
     misses: int = 0
@@ -120,15 +118,13 @@ class I2CHub:
         clock: Clock,
         memory: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin with nothing known but the counters of before."""
+        """Begin with nothing known but where monitors were before."""
         self.hello: Hello | None = None
         self._listener = listener
         self._bus = bus
         self._id = hub_id
         self._name = name
         self._clock = clock
-        kept = (memory or {}).get("energies")
-        self._energies: dict[str, Any] = dict(kept) if isinstance(kept, Mapping) else {}
         self._expected = [
             place
             for kept in _list((memory or {}).get("places"))
@@ -181,19 +177,12 @@ class I2CHub:
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What has to be known after a restart, JSON-able: how each monitor's counters go on."""
-        energies = dict(self._energies)
-        energies |= {each.id: each.continuity.state for each in self._monitors.values()}
+        """What has to be known after a restart, JSON-able: where monitors were."""
         places = [_place_to_json(place) for place in (*self._monitors, *self._missing)]
-        return {"energies": energies, "places": places}
+        return {"places": places}
 
     def saved(self, memory: Mapping[str, Any]) -> None:
         """Nothing waits for it: a monitor keeps no readings."""
-
-    def remove_meter(self, meter_id: str) -> None:
-        """Forget the counters of a monitor that is gone for good."""
-        if all(each.id != meter_id for each in self._monitors.values()):
-            self._energies.pop(meter_id, None)
 
     async def _run(self) -> None:
         due = self._clock()[0]
@@ -353,12 +342,13 @@ class I2CHub:
         now, unix = self._clock()
         moment = datetime.fromtimestamp(unix - max(now - time, 0.0), UTC)
         self._tell_changes(monitor, measured, moment)
-        totals = monitor.continuity.take(measured.boot, measured.energies)
         values = dict(measured.values)
-        for key, total in zip(ENERGIES, totals, strict=True):
+        for key, total in zip(ENERGIES, measured.energies, strict=True):
             if key in monitor.identity.quantities:
                 values[key] = None if total is None else total / ENERGY_DIGITS
-        reading = Reading(meter_id=monitor.id, time=moment, monotonic=time, values=values)
+        reading = Reading(
+            meter_id=monitor.id, time=moment, monotonic=time, values=values, start=measured.boot
+        )
         self._listener.on_reading(monitor.id, reading, measured.words, old=False)
 
     def _tell_changes(self, monitor: _Monitor, measured: Measured, moment: datetime) -> None:
@@ -391,7 +381,6 @@ class I2CHub:
         if self._monitors.get(monitor.place) is not monitor:
             return
         del self._monitors[monitor.place]
-        self._energies[monitor.id] = monitor.continuity.state
         now, unix = self._clock()
         self._missing[monitor.place] = now
         self._odd[monitor.place] = _Odd(Probe(Found.NOBODY), now + 1.0, 1.0)
@@ -484,14 +473,11 @@ class I2CHub:
                 now = self._clock()[0]
                 self._odd[place] = _Odd(Probe(Found.TWIN), now + LONGEST_PAUSE, LONGEST_PAUSE)
                 return
-            self._energies[before.id] = before.continuity.state
             del self._monitors[before.place]
             self._changed = True
         self._odd.pop(place, None)
         self._missing.pop(place, None)
-        self._monitors[place] = _Monitor(
-            identity, place, Continuity(self._energies.get(identity.meter_id))
-        )
+        self._monitors[place] = _Monitor(identity, place)
 
     async def _learn_settings(self) -> None:
         """Read what one monitor's numbers stand at; one a round is enough."""
@@ -568,8 +554,6 @@ class I2CHub:
         except TimeoutError as err:
             placeholders = {"control": control, "meter": meter or "", "text": ""}
             raise SourceError("bridge_no_answer", placeholders) from err
-        if control == "reset_energy":
-            monitor.continuity.reset()
         if control == "i2c_address" and isinstance(found, int):
             self._move(monitor, Place(monitor.place.segment, found))
         if control in monitor.settings:

@@ -32,7 +32,7 @@ _QUANTITIES: Final[Mapping[str, tuple[str, int]]] = {
     "voltage_peak": ("voltage_peak", 10),
     "current_peak": ("current_peak", 100),
 }
-"""Field → quantity, and digits in the quantity's unit. The energies go their own way, see `continuity`."""
+"""Field → quantity, and digits in the quantity's unit. The energies are counted in mWh."""
 
 ENERGIES: Final = ("energy_import", "energy_export")
 ENERGY_DIGITS: Final = 1_000_000

@@ -24,7 +24,7 @@ class I2CSource(Source):
 
     @override
     def remove_meter(self, meter_id: str) -> None:
-        self.hub.remove_meter(meter_id)
+        """Nothing to do: a monitor that nobody wants is read, and dropped above."""
 
     @override
     async def command(self, meter_id: str, control: str, value: Value) -> Value:

@@ -1,6 +1,7 @@
 """Set up lines with their meters, and bridges; the steps are in `flows`."""
 
-from typing import Any, override
+from collections.abc import Mapping
+from typing import Any, Final, override
 
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
@@ -13,7 +14,16 @@ from homeassistant.core import callback
 
 from .alarms.data import SUBENTRY_ALARM
 from .alarms.flow import AlarmSubentryFlow
-from .const import DOMAIN, SUBENTRY_BRIDGE_METER, SUBENTRY_METER
+from .const import (
+    DOMAIN,
+    KIND_BRIDGE,
+    KIND_LOAD_SHEDDING,
+    KIND_MESSENGER,
+    KIND_MODBUS,
+    SUBENTRY_BRIDGE_METER,
+    SUBENTRY_METER,
+)
+from .entry_kind import kind_of
 from .flows.base import Result
 from .flows.bridge_i2c import BridgeI2CSteps
 from .flows.bridge_meter import BridgeMeterSubentryFlow
@@ -26,11 +36,21 @@ from .flows.new_line import NewLineSteps
 from .flows.reconfigure import ReconfigureLineSteps
 from .flows.subentry import MeterSubentryFlow
 from .flows.trouble import Trouble
-from .notifier.entry import is_messenger
 from .notifier.flow import MessengerSteps
 from .relays.flow import InterlockSubentryFlow
 from .relays.runtime import SUBENTRY_INTERLOCK
-from .shedder.flow import SUBENTRY_FLOWS, LoadSheddingSteps, is_load_shedding
+from .shedder.flow import SUBENTRY_FLOWS, LoadSheddingSteps
+
+_ABOUT_METERS: Final[dict[str, type[ConfigSubentryFlow]]] = {
+    SUBENTRY_ALARM: AlarmSubentryFlow,
+    SUBENTRY_INTERLOCK: InterlockSubentryFlow,
+}
+_SUBENTRIES: Final[Mapping[str, dict[str, type[ConfigSubentryFlow]]]] = {
+    KIND_MODBUS: {SUBENTRY_METER: MeterSubentryFlow, **_ABOUT_METERS},
+    KIND_BRIDGE: {SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow, **_ABOUT_METERS},
+    KIND_LOAD_SHEDDING: SUBENTRY_FLOWS,
+    KIND_MESSENGER: {},
+}
 
 
 class EnergyMeterConfigFlow(
@@ -57,21 +77,7 @@ class EnergyMeterConfigFlow(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Meters are added to a line; those of a bridge come by themselves, and back if removed; alarms and interlocks."""
-        if is_load_shedding(config_entry):
-            return SUBENTRY_FLOWS
-        if is_messenger(config_entry):
-            return {}
-        if is_bridge(config_entry):
-            return {
-                SUBENTRY_BRIDGE_METER: BridgeMeterSubentryFlow,
-                SUBENTRY_ALARM: AlarmSubentryFlow,
-                SUBENTRY_INTERLOCK: InterlockSubentryFlow,
-            }
-        return {
-            SUBENTRY_METER: MeterSubentryFlow,
-            SUBENTRY_ALARM: AlarmSubentryFlow,
-            SUBENTRY_INTERLOCK: InterlockSubentryFlow,
-        }
+        return _SUBENTRIES[kind_of(config_entry)]
 
     @classmethod
     @callback
@@ -103,13 +109,13 @@ class EnergyMeterConfigFlow(
     @override
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask where a line or a bridge is now."""
-        if is_load_shedding(self._get_reconfigure_entry()):
-            return await self.async_step_load_shedding_changed()
-        if is_messenger(self._get_reconfigure_entry()):
-            return await self.async_step_messenger_changed()
-        if is_bridge(self._get_reconfigure_entry()):
-            return await self.async_step_bridge_moved()
-        return await super().async_step_reconfigure()
+        steps = {
+            KIND_MODBUS: super().async_step_reconfigure,
+            KIND_BRIDGE: self.async_step_bridge_moved,
+            KIND_LOAD_SHEDDING: self.async_step_load_shedding_changed,
+            KIND_MESSENGER: self.async_step_messenger_changed,
+        }
+        return await steps[kind_of(self._get_reconfigure_entry())]()
 
     @override
     async def async_line_chosen(self, *, anyway: bool) -> Result | Trouble:

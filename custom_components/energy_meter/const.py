@@ -9,6 +9,7 @@ CONF_KIND: Final = "kind"
 KIND_MODBUS: Final = "modbus"
 KIND_BRIDGE: Final = "bridge"
 KIND_LOAD_SHEDDING: Final = "load_shedding"
+KIND_MESSENGER: Final = "messenger"
 
 # How a bridge gets in, and what its entry is made of for each way.
 CONF_WAY: Final = "way"

@@ -14,7 +14,8 @@ from homeassistant.config_entries import (
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 
-from ..const import CONF_IDENTITY, CONF_KIND, CONF_UNIT_ID, DOMAIN, KIND_BRIDGE, SUBENTRY_METER
+from ..const import CONF_IDENTITY, CONF_UNIT_ID, DOMAIN, KIND_BRIDGE, SUBENTRY_METER
+from ..entry_kind import kind_of
 from ..runtime_base import meter_subentries
 
 RUNNING: Final = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
@@ -49,7 +50,7 @@ class ConfiguredMeter:
 @callback
 def is_bridge(entry: ConfigEntry) -> bool:
     """Whether an entry is a bridge, and not a Modbus line."""
-    return entry.data.get(CONF_KIND) == KIND_BRIDGE
+    return kind_of(entry) == KIND_BRIDGE
 
 
 @callback

@@ -7,23 +7,16 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
-from ..const import CONF_KEY, CONF_KIND, DOMAIN
+from ..const import CONF_KEY, DOMAIN, KIND_MESSENGER
 from ..coordinator import MeterCoordinator
 from ..issues import Issue, async_clear, async_clear_all, async_raise
 from .callmebot import PASSING, CallMeBot, CallMeBotError, Recipient
 
-KIND_MESSENGER: Final = "messenger"
 CONF_MESSENGER: Final = "messenger"
 CONF_PHONE: Final = "phone"
 PLATFORMS: Final = (Platform.NOTIFY,)
 FAILURES: Final = 3
 """Messages in a row that did not get through before a repair says so, if it may pass by itself."""
-
-
-@callback
-def is_messenger(entry: ConfigEntry[Any]) -> bool:
-    """Whether an entry is a messenger."""
-    return entry.data.get(CONF_KIND) == KIND_MESSENGER
 
 
 @callback
@@ -86,8 +79,7 @@ async def async_unload_messenger(hass: HomeAssistant, entry: ConfigEntry[Any]) -
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
-@callback
-def async_remove_messenger(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+async def async_remove_messenger(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Leave nothing of a messenger."""
     async_clear_all(hass, entry.entry_id)
 

@@ -15,9 +15,9 @@ from homeassistant.helpers.selector import (
 )
 import probatio as vol
 
-from ..const import CONF_KEY, CONF_KIND
+from ..const import CONF_KEY, CONF_KIND, KIND_MESSENGER
 from .callmebot import PATHS, CallMeBotError, Recipient, normalise_phone
-from .entry import CONF_MESSENGER, CONF_PHONE, KIND_MESSENGER, make_sender
+from .entry import CONF_MESSENGER, CONF_PHONE, make_sender
 
 # The same steps serve flows whose results differ in type only.
 type Result = Any

@@ -2,12 +2,7 @@
 
 from typing import Any
 
-from homeassistant.config_entries import (
-    SOURCE_RECONFIGURE,
-    ConfigEntry,
-    ConfigFlow,
-    ConfigSubentryFlow,
-)
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigFlow, ConfigSubentryFlow
 from homeassistant.const import CONF_NAME
 from homeassistant.core import callback
 
@@ -32,11 +27,6 @@ from .values import measure_of
 
 # The same steps serve flows whose results differ in type only.
 type Result = Any
-
-
-def is_load_shedding(entry: ConfigEntry) -> bool:
-    """Whether an entry is one of load shedding."""
-    return entry.data.get(CONF_KIND) == KIND_LOAD_SHEDDING
 
 
 class LoadSheddingSteps(ConfigFlow):

@@ -33,6 +33,7 @@ _STRETCH: Final = 12e-6
 """Seconds that a simulated monitor holds the clock after each byte."""
 _ODD_ISSUES: Final = {
     Found.SHARED: Issue.I2C_ADDRESS_SHARED,
+    Found.HIDDEN: Issue.I2C_HIDDEN,
     Found.TWIN: Issue.I2C_ID_TWICE,
     Found.OTHER_VERSION: Issue.I2C_MONITOR_VERSION,
 }

@@ -46,6 +46,8 @@ class Issue(StrEnum):
     """Somebody else asks on the line too."""
     I2C_ADDRESS_SHARED = "i2c_address_shared"
     """Two monitors at one address of an I²C bus."""
+    I2C_HIDDEN = "i2c_hidden"
+    """Something behind a multiplexer at an address that a monitor on the trunk has."""
     I2C_ID_TWICE = "i2c_id_twice"
     """Two monitors with one id."""
     I2C_MONITOR_VERSION = "i2c_monitor_version"

@@ -379,6 +379,7 @@ _FIXES: dict[Issue, type[_Fix]] = {
     Issue.SENSOR_CLIPPING: SensorFix,
     Issue.SENSOR_STUCK: SensorFix,
     Issue.I2C_ADDRESS_SHARED: LookAgainFix,
+    Issue.I2C_HIDDEN: LookAgainFix,
     Issue.I2C_ID_TWICE: LookAgainFix,
     Issue.I2C_MONITOR_VERSION: LookAgainFix,
     Issue.I2C_BUS_HELD: LookAgainFix,

@@ -253,6 +253,7 @@ _VARIABLE = {
     ("counters", "name"): ["meter_changed", "meter_change_undo"],
     ("name", "places"): [
         "i2c_address_shared",
+        "i2c_hidden",
         "i2c_id_twice",
         "i2c_monitor_version",
         "i2c_bus_held",

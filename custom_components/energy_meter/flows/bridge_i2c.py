@@ -156,6 +156,8 @@ class BridgeI2CSteps(BridgeSteps):
         for place, probe in heard.places.items():
             if probe.found is Found.SHARED:
                 notes.append(self.phrases("i2c_shared", place=place))
+            elif probe.found is Found.HIDDEN:
+                notes.append(self.phrases("i2c_hidden", place=place))
             elif probe.found is Found.OTHER_VERSION:
                 notes.append(self.phrases("i2c_version", place=place))
             elif place in {f"0x{each:02X}" for each in _MULTIPLEXERS}:

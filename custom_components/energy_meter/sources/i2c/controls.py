@@ -55,6 +55,7 @@ _ACTIONS: Final[Mapping[str, _Action]] = {
         _Action(Control(key="identify", kind=_BUTTON), Opcode.BLINK, needs=Capability.LED),
         _Action(Control(key="learn_zero", kind=_BUTTON, guarded=True), Opcode.LEARN_ZERO),
         _Action(Control(key="reset_energy", kind=_BUTTON, guarded=True), Opcode.RESET_ENERGY),
+        _Action(Control(key="restart", kind=_BUTTON, guarded=True), Opcode.RESTART),
     )
 }  # fmt: skip
 
@@ -64,6 +65,7 @@ _REASONS: Final[Mapping[int, str]] = {
     Result.LOCKED: "bridge_not_allowed",
     Result.SWITCH: "i2c_address_by_switch",
     Result.UNSUPPORTED: "bridge_unsupported",
+    Result.NOT_AT_REST: "i2c_relay_not_at_rest",
 }
 _BLINKS: Final = 10
 """Seconds."""
@@ -214,5 +216,12 @@ async def run_command(
         if code == Result.DONE:
             return result
         if code is not None and code != Result.UNDER_WAY:
-            raise SourceError(_REASONS.get(code, "bridge_refused"), placeholders)
+            raise SourceError(_reason(opcode, code), placeholders)
     raise SourceError("bridge_no_answer", placeholders)
+
+
+def _reason(opcode: Opcode, code: int) -> str:
+    """The key of what a monitor says against a command."""
+    if opcode is Opcode.RELAY and code == Result.FAILED:
+        return "relay_not_confirmed"
+    return _REASONS.get(code, "bridge_refused")

@@ -17,6 +17,8 @@ from .registers import ADDRESSES, IDENTITY, MAGIC_BYTES, VERSION
 
 ATTEMPTS: Final = 3
 """Reads of an identity before it is judged."""
+ATTEMPTS_BEHIND: Final = 6
+"""Comparisons before something counts as hidden: so often in a row noise does not look like it."""
 ZEROS_OF_A_HELD_BUS: Final = 4
 """Answers in a row of nothing but zeros: SDA is held low, and everybody seems to be there."""
 DISTURBANCES: Final = 4
@@ -31,6 +33,8 @@ class Found(StrEnum):
     FOREIGN = "foreign"
     SHARED = "shared"
     """Two monitors."""
+    HIDDEN = "hidden"
+    """On a segment something at the address of a monitor on the trunk."""
     OTHER_VERSION = "other_version"
     """A monitor with another version of the register map."""
     TWIN = "twin"
@@ -149,19 +153,30 @@ async def search(
     }
 
 
-async def search_everywhere(bus: I2CBus) -> dict[Place, Probe]:
-    """Ask every address of every segment who is there.
+async def look_behind(bus: I2CBus, place: Place, front: Identity) -> Found:
+    """What answers on a segment at the address of a monitor on the trunk, beside that monitor: by plain reads alone.
 
-    Raises:
-        HeldBusError: the bus does not move.
+    With the segment selected both answer at once, and a bit reads 0 if either sends 0: what comes is then never the
+    monitor's identity, while without the segment it is.
+
+    Returns:
+        `NOBODY`, `HIDDEN`, or `UNCLEAR` if it could not be told.
     """
-    watch = BusWatch()
-    found: dict[Place, Probe] = {}
-    for segment in bus.multiplexers.segments:
-        found |= await search(
-            bus, segment, free_addresses(bus.multiplexers.addresses, segment, found), watch
-        )
-    return found
+    question = (Transfer(place.address, read=IDENTITY.length),)
+    for _ in range(ATTEMPTS_BEHIND):
+        behind = (await bus.run(place.segment, question))[0]
+        if behind.fault is not None:
+            return Found.UNCLEAR
+        if _is(behind.data, front):
+            return Found.NOBODY
+        alone = (await bus.run(None, question))[0]
+        if alone.fault is not None or not _is(alone.data, front):
+            return Found.UNCLEAR
+    return Found.HIDDEN
+
+
+def _is(data: bytes, monitor: Identity) -> bool:
+    return IDENTITY.is_good(data) and identity_of(data).id == monitor.id
 
 
 def free_addresses(

@@ -105,7 +105,7 @@ async def test_a_user_searches_and_ends_with_a_filled_energy_dashboard(tmp_path:
             await picture(page, "setup-2-search")
             await expect(dialog.title).to_have_text(STEPS["found"]["title"], timeout=SEARCH_LIMIT)
             await picture(page, "setup-3-found")
-            for address in range(1, 10):
+            for address in range(1, 11):
                 found = dialog.root.get_by_text(re.compile(f"address {address}\\b"))
                 await expect(found).to_be_visible()
                 if address not in WANTED:

@@ -1,9 +1,11 @@
 """A place in the simulated house where a meter sits, and a switch in front of a load."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from math import hypot
 from typing import TYPE_CHECKING, Final
 
@@ -56,36 +58,27 @@ class Conductor:
 
 
 class Relay:
-    """A switch in front of a load: the one thing in the house that has a past."""
+    """A switch in front of a load; relays alone have a past in this house."""
 
-    def __init__(self, phase: str, load: Conductor) -> None:
-        """Start switched on; `load` is on the house's phase `phase`."""
-        self.phase = phase
+    def __init__(self, load: Circuit) -> None:
+        """Start switched on."""
         self.load = load
-        self._changes: list[float] = []
-        self._counted: dict[int, tuple[Energy, float]] = {}
+        self.changes: list[float] = []
+        """Unix times: off, on, off …"""
 
     @property
     def is_on(self) -> bool:
         """Whether the load has its supply."""
-        return len(self._changes) % 2 == 0
+        return len(self.changes) % 2 == 0
+
+    def was_on(self, time: float) -> bool:
+        """Whether it was on at a Unix time."""
+        return bisect_right(self.changes, time) % 2 == 0
 
     def switch(self, on: bool, time: float) -> None:
         """Switch at a Unix time that is not before the last change."""
         if on != self.is_on:
-            self._changes.append(time)
-
-    def missed(self, curve: Curve, load: Curve, time: float) -> Energy:
-        """The energy that `curve` counts too much until a Unix time, because `load` was off.
-
-        What was counted once is kept: the times asked for have to go up.
-        """
-        energy, until = self._counted.get(id(curve), (Energy(0, 0), 0.0))
-        changes = self._changes if self.is_on else [*self._changes, time]
-        for start, end in zip(changes[::2], changes[1::2], strict=True):
-            energy += missed(curve, load, max(start, until), min(end, time))
-        self._counted[id(curve)] = (energy, max(until, time))
-        return energy
+            self.changes.append(time)
 
 
 class Circuit:
@@ -102,6 +95,7 @@ class Circuit:
             else next(iter(self._conductors.values()))
         )
         self._relays: list[Relay] = []
+        self._missed: dict[str | None, tuple[Energy, float]] = {}
 
     def pass_through(self, relay: Relay) -> None:
         """Let a relay switch a part of what flows here."""
@@ -110,6 +104,31 @@ class Circuit:
     def conductor(self, phase: str | None) -> Conductor:
         """The week of one phase of the house; None for all together."""
         return self._total if phase is None else self._conductors[phase]
+
+    def _off(self, phase: str | None, time: float) -> list[Conductor]:
+        """What is switched off at a Unix time, of what flows on a phase or on all together."""
+        return [
+            relay.load.conductor(phase)
+            for relay in self._relays
+            if not relay.was_on(time) and (phase is None or phase in relay.load.phases)
+        ]
+
+    def _not_taken(self, phase: str | None, time: float) -> Energy:
+        """Energy that the curve counts too much until a Unix time, because loads were off.
+
+        What was counted once is kept: the times asked for have to go up.
+        """
+        curve, pace = self.conductor(phase).active, self.mains.pace
+        energy, until = self._missed.get(phase, (Energy(0, 0), 0.0))
+        turns = {pace.since, *(change for relay in self._relays for change in relay.changes)}
+        marks = sorted({until, time} | {each for each in turns if until < each < time})
+        for start, end in pairwise(marks if until < time else ()):
+            if off := [load.active for load in self._off(phase, start)]:
+                more = missed(curve, off, pace.at(start), pace.at(end))
+                speed = pace.speed if start >= pace.since else 1.0
+                energy += Energy(more.taken / speed, more.given / speed)
+        self._missed[phase] = (energy, max(until, time))
+        return energy
 
     def at(self, phase: str | None, time: float) -> Instant:
         """One phase of the house, or all together, at a Unix time."""
@@ -123,11 +142,11 @@ class Circuit:
             )
         phase = phase or self.phases[0]
         conductor = self._conductors[phase]
-        power, reactive = conductor.active.power(time), conductor.reactive.power(time)
-        for relay in self._relays:
-            if relay.phase == phase and not relay.is_on:
-                power -= relay.load.active.power(time)
-                reactive -= relay.load.reactive.power(time)
+        house_time = self.mains.pace.at(time)
+        power, reactive = conductor.active.power(house_time), conductor.reactive.power(house_time)
+        for load in self._off(phase, time):
+            power -= load.active.power(house_time)
+            reactive -= load.reactive.power(house_time)
         voltage = self.mains.voltage(phase, time)
         current = hypot(power, reactive) / voltage
         return Instant(power=power, reactive=reactive, voltage=voltage, current=current)
@@ -135,26 +154,24 @@ class Circuit:
     def energy(self, phase: str | None, time: float) -> Energy:
         """Active energy since the meter's installation, kWh."""
         curve = self.conductor(phase).active
-        energy = curve.energy(time) - curve.energy(INSTALLED)
-        for relay in self._relays:
-            if phase in (None, relay.phase):
-                energy -= relay.missed(curve, relay.load.active, time)
-        return energy
+        energy = self.mains.pace.counted(curve.energy, time) - curve.energy(INSTALLED)
+        return energy - self._not_taken(phase, time)
 
     def reactive_energy(self, phase: str | None, time: float) -> Energy:
         """Reactive energy since the meter's installation, kvarh; as if no relay had switched."""
         curve = self.conductor(phase).reactive
-        return curve.energy(time) - curve.energy(INSTALLED)
+        return self.mains.pace.counted(curve.energy, time) - curve.energy(INSTALLED)
 
     def apparent_energy(self, phase: str | None, time: float) -> float:
         """Apparent energy since the meter's installation, kVAh; as if no relay had switched."""
         curve = self.conductor(phase).apparent
-        return (curve.energy(time) - curve.energy(INSTALLED)).taken
+        return (self.mains.pace.counted(curve.energy, time) - curve.energy(INSTALLED)).taken
 
     def demand(self, phase: str | None, time: float) -> Energy:
         """Mean power taken and given over the demand period before a Unix time, W."""
         curve = self.conductor(phase).active
-        energy = curve.energy(time) - curve.energy(time - DEMAND_PERIOD)
+        end = self.mains.pace.at(time)
+        energy = curve.energy(end) - curve.energy(end - DEMAND_PERIOD)
         return Energy(
             energy.taken * 3_600_000 / DEMAND_PERIOD, energy.given * 3_600_000 / DEMAND_PERIOD
         )

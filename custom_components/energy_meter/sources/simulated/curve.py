@@ -1,7 +1,7 @@
 """Power over one week, repeated for ever, and its exact integral."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .loads import DAY, STEP, WEEK
@@ -103,13 +103,14 @@ class Curve:
         return min(self._knots)
 
 
-def missed(curve: Curve, load: Curve, start: float, end: float) -> Energy:
-    """How much more energy `curve` counts between two Unix times than it would without `load` in it."""
+def missed(curve: Curve, loads: Sequence[Curve], start: float, end: float) -> Energy:
+    """How much more energy `curve` counts between two Unix times than it would without `loads` in it."""
     taken = given = 0.0
     while start < end:
         stop = min(end, (start // STEP + 1) * STEP)
         before, after = curve.power(start), curve.power(stop)
-        off_before, off_after = before - load.power(start), after - load.power(stop)
+        off_before = before - sum(load.power(start) for load in loads)
+        off_after = after - sum(load.power(stop) for load in loads)
         taken += (above_zero(before, after) - above_zero(off_before, off_after)) * (stop - start)
         given += (above_zero(-before, -after) - above_zero(-off_before, -off_after)) * (
             stop - start

@@ -143,17 +143,30 @@ def heat_pump(rng: Random) -> Week:
 
 
 def car(rng: Random) -> Week:
-    """A three-phase car charger: four nights a week, full power and then the taper."""
+    """A three-phase car charger: every evening from coming home on, full power and then the taper."""
     week = [6.5] * KNOTS
-    for day in (0, 2, 4, 6):
-        full = rng.uniform(95, 190)
+    for day in range(7):
+        full = rng.uniform(85, 120)
 
         def charge(minute: float, full: float = full) -> float:
             if minute < full:
                 return 10_800 + rng.gauss(0, 25)
             return 10_800 - (minute - full) * 410 + rng.gauss(0, 25)
 
-        _run(week, _knot(day, 22.4 + rng.uniform(0, 0.8)), full + 22, charge)
+        _run(week, _knot(day, 17.5 + rng.uniform(0, 0.3)), full + 22, charge)
+    return week
+
+
+def water_heater(rng: Random) -> Week:
+    """An electric water heater without a relay of its own: before breakfast, and through the evening."""
+    week = [1.2] * KNOTS
+
+    def heat(minute: float) -> float:
+        return 2_000 + rng.gauss(0, 5)
+
+    for day in range(7):
+        _run(week, _knot(day, 5.4 + rng.uniform(0, 0.3)), rng.uniform(40, 60), heat)
+        _run(week, _knot(day, 17.1 + rng.uniform(0, 0.1)), rng.uniform(195, 215), heat)
     return week
 
 

@@ -5,6 +5,7 @@ from random import Random
 from typing import Final
 
 from .curve import Curve
+from .pace import NORMAL, Pace
 
 _SWINGS: Final = ((7, 0.12), (23, 0.18), (71, 0.3), (331, 0.5), (1_870, 0.8), (10_400, 1.4))
 """Periods in seconds and how far the voltage swings with them, in volts."""
@@ -27,6 +28,8 @@ class Mains:
         self._frequency = [(period, size, rng.uniform(0, 2 * pi)) for period, size in _BEATS]
         self.load: dict[str, Curve] = {}
         """What the house takes on each phase."""
+        self.pace: Pace = NORMAL
+        """Of everything that hangs here."""
 
     def voltage(self, phase: str, time: float) -> float:
         """Phase to neutral at a Unix time, in volts."""
@@ -35,7 +38,7 @@ class Mains:
             for period, size, start in self._voltage[phase]
         )
         nominal = _NOMINAL[phase]
-        load = self.load[phase].power(time) if phase in self.load else 0.0
+        load = self.load[phase].power(self.pace.at(time)) if phase in self.load else 0.0
         return nominal + swing - _IMPEDANCE * load / nominal
 
     def frequency(self, time: float) -> float:

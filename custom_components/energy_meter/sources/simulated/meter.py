@@ -101,6 +101,13 @@ METERS: Final = (
         serial_number=21_380_077,
         baudrate=2_400,
     ),
+    MeterSpec(
+        name="Water heater",
+        profile="hiking_dds238-2",
+        circuit="water_heater",
+        unit_id=10,
+        serial_number=0,
+    ),
 )
 """The meters of the simulated house. The washing machine hangs behind the workshop's meter."""
 
@@ -239,9 +246,10 @@ class SimulatedMeter:
 
 
 def meter_of(spec: MeterSpec, profile: Profile, house: House) -> SimulatedMeter:
-    """The meter where the house has it; a relay switches the pond pump."""
-    relay = house.pump_relay if spec.circuit == "pump" else None
-    return SimulatedMeter(spec, profile, house.circuits[spec.circuit], relay)
+    """The meter where the house has it; its relay, if it has one, switches the circuit."""
+    return SimulatedMeter(
+        spec, profile, house.circuits[spec.circuit], house.relays.get(spec.circuit)
+    )
 
 
 def _touch(one: Span, other: Span) -> bool:

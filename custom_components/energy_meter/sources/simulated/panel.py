@@ -121,7 +121,7 @@ def panel_circuits(count: int, house: House | None = None) -> list[PanelCircuit]
             *((f"Heat pump {phase.upper()}", "heat_pump", phase, 20, 2) for phase in PHASES),
             *((f"Car {phase.upper()}", "car", phase, 16, 1) for phase in PHASES),
             ("Solar", "solar", "l1", 32, 1),
-            ("Battery", "battery", "l2", 32, 1),
+            ("Battery", "battery", "l1", 32, 1),
         )
     ]  # fmt: skip
     more = count - len(found)

@@ -54,6 +54,7 @@ class Board:
         config: Mapping[str, Any] | None = None,
         uarts: Mapping[int, str] = {},
         usb: int | None = None,
+        wire: int | None = None,
     ) -> None:
         """Flash the firmware into an empty folder.
 
@@ -62,11 +63,13 @@ class Board:
             config: its `config.json`; none on a first start.
             uarts: number → path of a pty; a UART without one is fed by `do("uart")`.
             usb: descriptor of the pty that is its USB port; without one nothing comes from there.
+            wire: port of the simulated I²C bus on its pins, see `i2c_wire`.
         """
         self.folder = folder
         self.console = folder / "console.txt"
         """What it printed."""
         self._usb = usb
+        self._wire = wire
         self.control_port = free_port()
         self._uarts = dict(uarts)
         self._process: asyncio.subprocess.Process | None = None
@@ -79,6 +82,8 @@ class Board:
     async def start(self, cause: int = 1, heap: str = "2m") -> None:
         """Power on; `cause` is one of `machine`'s reset causes. Returns once it runs."""
         environment = {f"UART{number}": path for number, path in self._uarts.items()}
+        if self._wire is not None:
+            environment["I2C_WIRE"] = str(self._wire)
         with self.console.open("ab") as console:
             self._process = await asyncio.create_subprocess_exec(
                 micropython(),

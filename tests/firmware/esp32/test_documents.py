@@ -19,7 +19,7 @@ def _names(value: Any, path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for name, one in value.items():
             yield from _names(one, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         yield from _names(value[0], f"{path}[]")
     else:
         yield path

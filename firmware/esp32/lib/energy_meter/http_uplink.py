@@ -52,7 +52,7 @@ class HttpUplink:
                     await self._waker.sleep(500)
                     continue
                 posted_ms = self._clock.ms()
-                trouble = await self._posted(b"\n".join(lines))
+                trouble = await self._posted(lines)
                 if trouble:
                     session.failed()
                     self.failures += 1
@@ -65,18 +65,22 @@ class HttpUplink:
                 session.succeeded()
                 self._bridge.heard()
                 more = self._bridge.outbox.end - session.position > 16
-                await asyncio.sleep_ms(_PAUSE_MS if more or session.has_urgent else self._every_ms)
+                soon = more or session.full or session.has_urgent
+                await asyncio.sleep_ms(_PAUSE_MS if soon else self._every_ms)
         finally:
             session.disconnect()
 
-    async def _posted(self, body):
+    async def _posted(self, lines):
         """Post, and hear the answer; what went wrong, or None."""
+        body = []
+        for line in lines:
+            body += [b"\n", line] if body else [line]
         connection = net.Connection(self._host, self._port, self._tls)
         number = (self._bridge.outbox.boot << 32) + self._bridge.posts
         self._bridge.posts += 1
         try:
             await connection.open()
-            await connection.send(self._head(number, body) + body)
+            await connection.send(self._head(number, body), *body)
             status, headers, answer = await _answer(connection)
         except (OSError, ValueError, asyncio.TimeoutError) as error:
             return "%s cannot be reached (%r)" % (self._host, error)
@@ -103,10 +107,10 @@ class HttpUplink:
             % self._path,  # 1.0: the answer comes in one piece, and then the end.
             "Host: %s:%d" % (self._host, self._port),
             "Content-Type: application/x-ndjson",
-            "Content-Length: %d" % len(body),
+            "Content-Length: %d" % sum(len(part) for part in body),
         ]
         if self._key:
-            signature = mac.hexadecimal(mac.hmac(self._key, b"post|%d|" % number, body)).decode()
+            signature = mac.hexadecimal(mac.hmac(self._key, b"post|%d|" % number, *body)).decode()
             lines.append("X-Energy-Meter-Number: %d" % number)
             lines.append("X-Energy-Meter-Signature: %s" % signature)
         return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -91,12 +91,13 @@ class MqttUplink:
             lines = self.session.take(_ROOM)
             group = []
             for line in lines:
-                if line.startswith(_HELLO):
+                if bytes(line[: len(_HELLO)]) == _HELLO:
                     await self._publish(connection, reader, "hello", line, True)
                 else:
                     group.append(line)
             if group:
-                await self._publish(connection, reader, "up", b"\n".join(group), False)
+                payload = group[0] if len(group) == 1 else b"\n".join(group)
+                await self._publish(connection, reader, "up", payload, False)
             if lines:
                 self.session.succeeded()
             else:
@@ -109,7 +110,8 @@ class MqttUplink:
         """Publish, and wait until the broker has it. Raises OSError."""
         packet = self._next_packet()
         self._acked = None
-        await connection.send(packets.publish(self._base + topic, payload, packet, retain))
+        head = packets.publish(self._base + topic, len(payload), packet, retain)
+        await connection.send(head, payload)
         self._sent_ms = self._clock.ms()
         end = self._sent_ms + _ANSWER_S * 1000
         while self._acked != packet:

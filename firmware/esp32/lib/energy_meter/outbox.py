@@ -4,7 +4,7 @@ Every message has a position; positions rise by one, those on flash come before 
 the position of what it sends next, so that several of them can be served from one buffer.
 """
 
-from . import records
+from . import i2c_rows, records
 
 SPILL_AFTER_MS = 60_000
 """What nobody has taken for so long goes to flash, while no host is here: a power cut loses what is younger."""
@@ -51,17 +51,32 @@ class Outbox:
         if len(body) > records.MAX_BODY:
             self.errors += 1
             body = b'"type":"log"'  # Its number has to be used all the same.
-        record = records.pack(self.boot, self.seq, kind, now if at is None else at, body)
-        if not self._ram.push(record):
-            self._spill()
-            self._ram.push(record)
+        self._push(records.pack(self.boot, self.seq, kind, now if at is None else at, body))
+
+    def add_round(self, body, at, keep):
+        """Number the rows of a hub's round (see `i2c_rows`) of the instant `at` (ms); without `keep` it may be dropped."""
+        self.seq += i2c_rows.count(body)
+        kind = records.ROUND | (0 if keep else records.LIVE)
+        self._push(records.pack(self.boot, self.seq, kind, at, body))
+
+    def _push(self, record):
+        while not self._ram.push(record):
+            if not len(
+                self._ram
+            ):  # It is greater than the whole memory; its numbers count as lost.
+                self.errors += 1
+                return
+            if self._is_live(0):
+                self._drop_live()
+            else:
+                self._spill()
         if len(self._ram) == 1:
-            self._oldest_ms = now
+            self._oldest_ms = self._clock.ms()
         for tell in self._listeners:
             tell()
 
     def read(self, position):
-        """(boot, seq, kind, time, body) at a position; None if it was damaged."""
+        """(boot, seq, kind, time, body) at a position; None if it was damaged. `seq` of a round is its last one."""
         if position >= self._ram_first:
             return records.unpack(self._ram.get(position - self._ram_first))
         try:
@@ -89,22 +104,38 @@ class Outbox:
             self.save()
 
     def save(self):
-        """Write what is in memory to flash: before a restart."""
-        if self._flash and len(self._ram):
-            self._spill()
+        """Write what is in memory to flash: before a restart. Live rounds behind the last that is kept stay."""
+        if not self._flash:
+            return
+        last = len(self._ram)
+        while last and self._is_live(last - 1):
+            last -= 1
+        end = self._ram_first + last
+        while self._ram_first < end:
+            if self._is_live(0):
+                self._drop_live()
+            elif not self._spill():
+                return
 
     def _after(self, key):
         """The position behind the last message that is not above (boot, seq)."""
         if len(self._ram):
-            boot, seq = records.key(self._ram.get(0))
-            if key >= (boot, seq):
-                return min(self.end, self._ram_first + key[1] - seq + 1)
+            low, high = 0, len(self._ram)
+            while low < high:
+                middle = (low + high) // 2
+                if records.key(self._ram.head(middle, records.HEAD)) > key:
+                    high = middle
+                else:
+                    low = middle + 1
+            if low:
+                return self._ram_first + low
         elif key >= (self.boot, self.seq):
             return self.end
         if not self._flash:
             return self.first
         try:
-            return min(self._flash.after(key), self._ram_first)
+            position = self._flash.after(key)
+            return position if self._flash.holds(position) else self._ram_first
         except OSError:
             self.errors += 1
             return self.first
@@ -122,10 +153,25 @@ class Outbox:
             self._leave(position - self._ram_first)
             self._oldest_ms = self._clock.ms()
 
+    def _is_live(self, number):
+        return bool(self._ram.head(number, records.HEAD)[10] & records.LIVE)
+
+    def _drop_live(self):
+        """Forget the oldest in memory, a live round: who listens has had it."""
+        self._leave(1)
+        stored = self._flash and self._flash.first < self._flash.end
+        self.first = max(self.first, self._flash.first if stored else self._ram_first)
+        self._oldest_ms = self._clock.ms()
+
     def _spill(self):
-        """Make room in memory: to flash, or by dropping the older half."""
+        """Make room in memory: what comes before the first live round to flash, or drop the older half of it.
+
+        Returns how many messages are on flash now that were not.
+        """
         before = self.first
-        unsent = len(self._ram)
+        unsent = 0
+        while unsent < len(self._ram) and not self._is_live(unsent):
+            unsent += 1
         stored = 0
         if self._flash:
             try:
@@ -139,6 +185,7 @@ class Outbox:
             self._leave((unsent + 1) // 2)
             self.first = max(self.first, self._ram_first)
         self.dropped += self.first - before
+        return stored
 
     def _leave(self, count):
         """Take the oldest out of memory."""
@@ -150,8 +197,8 @@ class Outbox:
     def _dated(self, record):
         """The record with its time of day, which outlives a restart, if that is known."""
         boot, seq, kind, time, body = records.unpack(record)
-        if kind == records.MONOTONIC and boot == self.boot:
+        if kind & 3 == records.MONOTONIC and boot == self.boot:
             unix = self._clock.unix_ms(time)
             if unix is not None:
-                return records.pack(boot, seq, records.UNIX, unix, body)
+                return records.pack(boot, seq, kind | records.UNIX, unix, body)
         return record

@@ -2,7 +2,7 @@
 
 import json
 
-from . import records
+from . import i2c_rows, records
 from .decimals import decimal
 from .lines import number
 
@@ -55,16 +55,20 @@ def event(name, meter=None, value=None, reason=None, control=None):
     return ",".join(parts).encode()
 
 
-def numbered(entry, boot, now):
-    """The whole line of a buffered message, said at `now` (ms) in the start `boot`."""
+def numbered(entry, boot, now, first=0, last=None):
+    """The whole line of a buffered message, said at `now` (ms) in the start `boot`; of a round only these rows."""
     of, seq, kind, time, body = entry
+    if kind & records.ROUND:
+        seq = records.first_seq(entry) + first
+        body = i2c_rows.inside(body, first, last)
+    kind &= 3
     if kind == records.UNIX:
         when = b'"at":%d.%03d' % divmod(time, 1000)
     elif kind == records.MONOTONIC and of == boot:
         when = b'"age":%d' % max(0, now - time)
     else:
         when = b'"age":null'
-    return b'{%s,"boot":%d,"seq":%d,%s}' % (body, of, seq, when)
+    return b"".join((b"{", body, b',"boot":%d,"seq":%d,' % (of, seq), when, b"}"))
 
 
 def done(request, value):
@@ -90,7 +94,18 @@ def log(level, text):
     return ('{"type":"log","level":"%s","text":%s}' % (level, quoted(text))).encode()
 
 
+def control(key, kind, unit, value, least, most, step):
+    """A control in a hello; `value` and what bounds it are JSON text, None where there is none."""
+    parts = ['"key":"%s","kind":"%s"' % (key, kind)]
+    for name, text in (("value", value), ("min", least), ("max", most), ("step", step)):
+        if text is not None:
+            parts.append('"%s":%s' % (name, text))
+    if unit:
+        parts.append('"unit":"%s"' % unit)
+    return "{%s}" % ",".join(parts)
+
+
 def health(pairs):
-    """How the bridge fares: (key, integer or text); None is left out."""
+    """How the bridge fares: (key, what JSON can say); None is left out."""
     parts = ['"%s":%s' % (key, json.dumps(value)) for key, value in pairs if value is not None]
     return ('{"type":"health",%s}' % ",".join(parts)).encode()

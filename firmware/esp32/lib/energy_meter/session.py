@@ -1,6 +1,6 @@
 """One uplink's conversation: what is to be said next, and what becomes of what comes. No I/O."""
 
-from . import says
+from . import records, says
 from .lines import number
 
 _URGENT = 24
@@ -33,6 +33,8 @@ class Session:
         self._taken = None
         self._acked_ms = None
         self.connected = False
+        self.full = False
+        """Whether `take` left something out for want of room."""
         self.repeated = 0
         self.on_news = None
         """Called whenever there is something to say."""
@@ -83,12 +85,14 @@ class Session:
         lines = []
         self._taken = (list(self._urgent), self.position, list(self._resends))
         self._rewind_if_forgotten()
+        self.full = False
         while len(lines) < most:
-            line = self._next()
+            line = self._next(bool(lines))
             if line is None:
                 break
             if lines and len(line) >= room:
                 self._put_back()
+                self.full = True
                 break
             room -= len(line) + 1
             lines.append(line)
@@ -143,7 +147,8 @@ class Session:
             self._acked_ms = self._clock.ms()
             self._rewind()
 
-    def _next(self):
+    def _next(self, more=False):
+        """The next line; None if there is none, or if there is a hub's round and `more` goes with it."""
         self._before = None
         if self._urgent:
             line = self._urgent.pop(0)
@@ -159,6 +164,9 @@ class Session:
         self.position = max(self.position, self._outbox.first)
         while self.position < self._outbox.end:
             entry = self._outbox.read(self.position)
+            if entry is not None and more and entry[2] & records.ROUND:
+                self.full = True
+                return None
             self.position += 1
             if entry is not None:
                 return says.numbered(entry, self._outbox.boot, self._clock.ms())
@@ -184,12 +192,15 @@ class Session:
             return None
         position = self._outbox.find(boot, first)
         entry = None if position is None else self._outbox.read(position)
-        if entry is not None and entry[0] == boot and entry[1] <= last:
-            if entry[1] == first:
-                asked[1] = first + 1
-                self.repeated += 1
-                return says.numbered(entry, self._outbox.boot, self._clock.ms())
-            asked[1] = entry[1]
-            return says.gone(boot, first, entry[1] - 1)
+        begins = None if entry is None else records.first_seq(entry)
+        if entry is not None and entry[0] == boot and begins <= last:
+            if begins <= first:
+                end = min(last, entry[1])
+                asked[1] = end + 1
+                self.repeated += end - first + 1
+                now = self._clock.ms()
+                return says.numbered(entry, self._outbox.boot, now, first - begins, end - begins)
+            asked[1] = begins
+            return says.gone(boot, first, begins - 1)
         asked[1] = last + 1
         return says.gone(boot, first, last)

@@ -2,10 +2,12 @@
 
 import asyncio
 
-from .crc import with_crc
+from .crc import crc16
 from .lines import BadLine, CrcGate, Lines
 from .session import Session
 from .stream_uplink import MAX_LINE, Waker, hear, speak
+
+_PIECE = 512
 
 
 class UsbUplink:
@@ -34,7 +36,13 @@ class UsbUplink:
             self.session.disconnect()
 
     async def _write(self, line):
-        await self._port.write((with_crc(line) if self._crc else line) + b"\n")
+        crc = 0xFFFF
+        for at in range(0, len(line), _PIECE):
+            piece = memoryview(line)[at : at + _PIECE]
+            if self._crc:
+                crc = crc16(piece, crc)
+            await self._port.write(piece)
+        await self._port.write(b"*%04X\n" % crc if self._crc else b"\n")
 
     async def _listen(self):
         lines = Lines(MAX_LINE)

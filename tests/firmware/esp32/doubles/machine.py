@@ -2,7 +2,7 @@
 
 `UART(n)` is the tty that the environment variable `UARTn` names (a pty), in raw mode; without one it is a pipe that
 `UART.ports[n].feed` writes to, and what the firmware sends is in `.sent`. `Pin` is a level that can be read back; `RTC` keeps its memory in the file
-`rtc.bin`; `WDT` counts how often it was fed; `I2C` collects what is written; `reset` and `deepsleep` end the process with
+`rtc.bin`; `WDT` counts how often it was fed; `I2C` collects what is written, or is simulated outside (I2C_WIRE); `reset` and `deepsleep` end the process with
 exit status 75 and 76. Not modelled: baud rates, parity, FIFO sizes, electrical anything, and time.
 """
 
@@ -118,9 +118,9 @@ class UART(io.IOBase):
 
 
 class Pin:
-    """A pin."""
+    """A pin; what happens to one with an open drain is told to the bus, if there is one."""
 
-    IN, OUT, PULL_UP = 1, 3, 2
+    IN, OUT, PULL_UP, OPEN_DRAIN = 1, 3, 2, 7
     pins = {}
 
     def __init__(self, number, mode=-1, pull=-1, value=None):
@@ -136,24 +136,68 @@ class Pin:
             return self.level
         if not self.stuck:
             self.level = level
+        if self.mode == Pin.OPEN_DRAIN and I2C.wire:
+            I2C.wire.ask("pin %d %d" % (self.number, level))
         return None
 
 
+class Wire:
+    """A bus that a test simulates on the other end of a socket (`tests/support/i2c_wire.py`), and its time."""
+
+    def __init__(self, port):
+        """Connect to it on this machine."""
+        import socket
+
+        self._socket = socket.socket()
+        self._socket.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
+        self._file = self._socket.makefile("rwb")
+
+    def ask(self, what):
+        """Say what happens now, and return what came of it; the time it took passes. Raises OSError."""
+        import simulated_time
+
+        self._file.write(b"%d %s\n" % (simulated_time.ticks(), what.encode()))
+        verdict, microseconds, data = self._file.readline().decode().split()
+        simulated_time.takes(int(microseconds))
+        if verdict != "0":
+            raise OSError(int(verdict))
+        return (
+            bytes(int(data[at : at + 2], 16) for at in range(0, len(data), 2))
+            if data != "-"
+            else b""
+        )
+
+
 class I2C:
-    """A bus on which somebody listens at `present`, and `written` is kept."""
+    """A bus: what a test simulates, or one on which somebody listens at `present`, and `written` is kept."""
 
     present = {0x3C}
     written = []
+    wire = None
 
-    def __init__(self, number, *, scl, sda, freq):
+    def __init__(self, number, *, scl, sda, freq, timeout=50_000):
         """Open it."""
+        if number == int(os.getenv("I2C_CONTROLLER") or 1) and os.getenv("I2C_WIRE"):
+            I2C.wire = I2C.wire or Wire(int(os.getenv("I2C_WIRE")))
+            I2C.wire.ask("open %d" % freq)
 
     def writeto(self, address, data):
         """Send; raises OSError where nobody listens."""
+        if I2C.wire:
+            return I2C.wire.ask("i2c %d %s 0" % (address, bytes(data).hex()))
         if address not in I2C.present:
             raise OSError(19)
         I2C.written.append(bytes(data))
         return len(data)
+
+    def readfrom_into(self, address, buffer):
+        """Receive; raises OSError where nobody listens."""
+        buffer[:] = I2C.wire.ask("i2c %d - %d" % (address, len(buffer)))
+
+    def readfrom_mem_into(self, address, memory, buffer, *, addrsize=8):
+        """Send where to read, most significant byte first, and receive after a repeated START."""
+        pointer = memory.to_bytes(addrsize // 8, "big")
+        buffer[:] = I2C.wire.ask("i2c %d %s %d" % (address, pointer.hex(), len(buffer)))
 
 
 class WDT:

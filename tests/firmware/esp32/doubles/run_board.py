@@ -5,6 +5,7 @@ On 127.0.0.1:CONTROL_PORT a test may say, one JSON object per line, what happens
 {"do":"lines","seconds":3600,"port":1,"every":1000,"line":"…","first":0}
                                       so much time passes at once, while a line comes on a UART every so many ms
 {"do":"uart","port":1,"text":"…"}     bytes come on a UART
+{"do":"pass","seconds":60}            so much time passes at once
 {"do":"look"}                         what the firmware knows: totals, buffer, memory
 """
 
@@ -25,7 +26,16 @@ _ticks = simulated_time.install()
 def _look(app):
     gc.collect()
     outbox = app.bridge.outbox
+    hub = app.bridge.hub
     return {
+        "hub": hub
+        and {
+            "rounds": hub.rounds,
+            "skipped": hub.skipped,
+            "monitors": len(hub.monitors),
+            "errors": hub.errors,
+            "problems": hub.problems,
+        },
         "totals": {name: meter.total for name, meter in app.bridge.meters.items()},
         "seq": outbox.seq,
         "boot": outbox.boot,
@@ -53,6 +63,8 @@ async def _obey(app, order):
         network.WLAN.there = order["there"]
     elif order["do"] == "lines":
         await _lines(order, machine.UART.ports[order["port"]])
+    elif order["do"] == "pass":
+        await simulated_time.passes(order["seconds"] * 1000)
     elif order["do"] == "uart":
         machine.UART.ports[order["port"]].feed(order["text"].encode())
     return _look(app)

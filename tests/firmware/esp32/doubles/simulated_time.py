@@ -6,11 +6,21 @@ import time
 
 _jumped = 0
 _until = 0
+_rest = 0
+"""Microseconds that are no millisecond yet."""
 
 
 def ticks():
     """Milliseconds: the machine's, and what was jumped over."""
     return time.ticks_ms() + _jumped
+
+
+def takes(microseconds):
+    """What happens just now takes so long."""
+    global _jumped, _rest
+    _rest += microseconds
+    _jumped += _rest // 1000
+    _rest %= 1000
 
 
 def install():

@@ -432,10 +432,13 @@ async def a_part_that_fails_is_started_again_and_the_others_run_on():
 def packets_are_cut_in_any_pieces():
     stream = (
         b"\x20\x02\x00\x00"
-        + mqtt_packets.publish("a/b", b"hello", 7)
+        + mqtt_packets.publish("a/b", 5, 7)
+        + b"hello"
         + mqtt_packets.PINGREQ
-        + mqtt_packets.publish("a/b", b"x" * 5000, 8)
-        + mqtt_packets.publish("c", b"y" * 300, 9, retain=True)
+        + mqtt_packets.publish("a/b", 5000, 8)
+        + b"x" * 5000
+        + mqtt_packets.publish("c", 300, 9, retain=True)
+        + b"y" * 300
     )
     for size in (1, 2, 3, 7, 64, 1000, len(stream)):
         cut = mqtt_packets.Packets(1000)

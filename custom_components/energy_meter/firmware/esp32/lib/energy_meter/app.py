@@ -124,6 +124,8 @@ class App:
             start("uart %d" % uart["port"], _bound(self._uart, uart))
         if settings["rs485"]["on"]:
             start("rs485", self._rs485)
+        if settings["i2c"]["on"]:
+            start("i2c", self._i2c)
         if settings["wifi"]["ssid"]:
             self.wifi = Wifi(
                 board.station(settings["wifi"]["hostname"]),
@@ -248,6 +250,21 @@ class App:
         finally:
             uart.deinit()
 
+    async def _i2c(self):
+        from .i2c_bus import Bus
+        from .i2c_hub import Hub
+
+        settings, bridge = self.settings["i2c"], self.bridge
+        if bridge.hub is None:
+            bus = Bus(
+                lambda: board.hub_bus(settings),
+                lambda: board.clear_bus(settings),
+                settings["multiplexers"],
+            )
+            bridge.hub = Hub(bridge, bus, settings)
+            bridge.on_problem = self._say_health
+        await bridge.hub.run(lambda: self.supervisor.beat("i2c"))
+
     async def _mdns(self):
         from . import mdns
 
@@ -303,8 +320,11 @@ class App:
         await asyncio.sleep_ms(5000)
         while True:
             gc.collect()
-            self.bridge.say_health(self.wifi.rssi if self.wifi else None, gc.mem_free())
+            self._say_health()
             await asyncio.sleep_ms(_HEALTH_MS)
+
+    def _say_health(self):
+        self.bridge.say_health(self.wifi.rssi if self.wifi else None, gc.mem_free())
 
     def _go_to_sleep(self):
         self.bridge.save()

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import sys
+import time
 
 from esp32 import NVS
 import machine
@@ -74,8 +75,6 @@ def deep_sleep(seconds, memory):
 
 def set_rtc(unix_ms):
     """Set the chip's clock, which goes on through restarts and deep sleep."""
-    import time
-
     epoch = 946684800 if time.gmtime(0)[0] == 2000 else 0
     year, month, day, hour, minute, second, weekday, _ = time.gmtime(unix_ms // 1000 - epoch)[:8]
     machine.RTC().datetime((year, month, day, weekday, hour, minute, second, unix_ms % 1000 * 1000))
@@ -111,6 +110,31 @@ def i2c(settings):
     return machine.I2C(
         0, scl=machine.Pin(settings["scl"]), sda=machine.Pin(settings["sda"]), freq=400_000
     )
+
+
+def hub_bus(settings):
+    """The bus of the monitors. A clock stretched for 10 ms is an error; theirs never is for more than 1.5."""
+    return machine.I2C(
+        settings["port"],
+        scl=machine.Pin(settings["scl"]),
+        sda=machine.Pin(settings["sda"]),
+        freq=settings["freq"],
+        timeout=10_000,
+    )
+
+
+def clear_bus(settings):
+    """Nine clocks and a STOP: who holds SDA has sent its byte then, and lets go (I²C specification, section 3.1.16)."""
+    scl = machine.Pin(settings["scl"], machine.Pin.OPEN_DRAIN, value=1)
+    sda = machine.Pin(settings["sda"], machine.Pin.OPEN_DRAIN, value=1)
+    for _ in range(9):
+        scl(0)
+        time.sleep_us(5)
+        scl(1)
+        time.sleep_us(5)
+    sda(0)
+    time.sleep_us(5)
+    sda(1)
 
 
 def watchdog(seconds):

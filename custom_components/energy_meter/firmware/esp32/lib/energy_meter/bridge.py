@@ -14,6 +14,8 @@ IDENTIFY_MS = 10_000
 _TROUBLE_EVERY_MS = 60_000
 _UNSAID = 8
 _CAPABILITIES = '["buffer","config","update","time"]'
+_SHARED = ("model", "manufacturer", "firmware", "rated_current", "resolution", "capabilities")
+"""What a meter beside a hub's monitors has to say itself, lest it take what these share."""
 
 
 class Bridge:
@@ -33,6 +35,10 @@ class Bridge:
         self.errors = 0
         self.print_log = print
         self.updater = None
+        self.hub = None
+        """The monitors of an I²C bus, if there is one: see `i2c_hub`."""
+        self.on_problem = None
+        """Called when what is wrong with the hub's bus has changed."""
         self.identify_until = 0
         self.posts = 0
         """Signed posts since the start: each has a number of its own."""
@@ -109,22 +115,43 @@ class Bridge:
                 session.say_hello()
 
     def hello(self):
-        """Who is here, one line."""
+        """Who is here, one line. That of a hub has some 20 KB: it is put together in one block of just this size."""
+        line = bytearray(sum(len(piece.encode()) for piece in self._hello()))
+        at = 0
+        for piece in self._hello():
+            encoded = piece.encode()
+            line[at : at + len(encoded)] = encoded
+            at += len(encoded)
+        return line
+
+    def _hello(self):
+        """The pieces of a hello."""
         who = self.who
-        return (
+        yield (
             '{"type":"hello","v":1,"bridge":"%s","boot":%d,"firmware":"%s","hardware":%s,"name":%s,'
-            '"kind":"esp32","capabilities":%s,"interval":%s,"meters":[%s]}'
-            % (
-                who["id"],
-                self.outbox.boot,
-                who["firmware"],
-                says.quoted(who["hardware"]),
-                says.quoted(self.settings["name"]),
-                _CAPABILITIES,
-                decimal(micro(str(self._interval()))),
-                ",".join(self._meter_hello(meter) for meter in self.meters.values()),
-            )
-        ).encode()
+            '"kind":"%s","capabilities":%s,"interval":%s,"meters":['
+        ) % (
+            who["id"],
+            self.outbox.boot,
+            who["firmware"],
+            says.quoted(who["hardware"]),
+            says.quoted(self.settings["name"]),
+            "i2c_hub" if self.settings["i2c"]["on"] else "esp32",
+            _CAPABILITIES,
+            decimal(micro(str(self._interval()))),
+        )
+        mark = ""
+        for meter in self.meters.values():
+            yield mark + self._meter_hello(meter, bool(self.hub))
+            mark = ","
+        if self.hub:
+            if mark and self.hub.announced():
+                yield mark
+            for piece in self.hub.hello():
+                yield piece
+        else:
+            yield "]"
+        yield "}"
 
     def log(self, level, text):
         """One line for people, to whoever listens and to the console."""
@@ -161,6 +188,7 @@ class Bridge:
     def say_health(self, rssi, free):
         """How it fares, to all hosts."""
         outbox = self.outbox
+        hub_errors = self.hub.errors if self.hub else 0
         line = says.health(
             (
                 ("rssi", rssi),
@@ -170,12 +198,18 @@ class Bridge:
                 ("dropped", outbox.dropped),
                 ("lost", sum(node.errors for node in self.nodes)),
                 ("repeated", sum(session.repeated for session in self.sessions)),
-                ("errors", self.errors + outbox.errors + self.totals.errors),
+                ("errors", self.errors + outbox.errors + self.totals.errors + hub_errors),
                 ("reset", self.who["reset"]),
+                ("problems", self.hub.problems if self.hub else None),
             )
         )
         for session in self.sessions:
             session.say(line)
+
+    def tell_health(self):
+        """What is wrong with the hub's bus has changed."""
+        if self.on_problem:
+            self.on_problem()
 
     # What the host says.
 
@@ -199,6 +233,10 @@ class Bridge:
         """Whether a host has been heard lately."""
         return self._heard_ms is not None and self.clock.ms() - self._heard_ms < AWAY_MS
 
+    def is_heard(self):
+        """Whether somebody may listen: a host is here, or one has had no time yet to come."""
+        return self.host_is_here or self.clock.ms() <= AWAY_MS
+
     def tick(self):
         """What is to be done about once a second."""
         self.outbox.tick(self.host_is_here)
@@ -220,11 +258,11 @@ class Bridge:
     def _step_ms(self):
         """Time between two readings of a meter, ms."""
         interval = self._interval()
-        if not self.host_is_here and self.clock.ms() > AWAY_MS:
+        if not self.is_heard():
             interval = max(interval, self.settings["buffer"]["thin"])
         return int(interval * 1000)
 
-    def _meter_hello(self, meter):
+    def _meter_hello(self, meter, beside_hub):
         told, settings = meter.told, meter.settings
         quantities = list(meter.quantities)
         theirs = told.get("quantities")
@@ -254,7 +292,10 @@ class Bridge:
             )
         elif isinstance(told.get("resolution"), dict):
             parts.append('"resolution":' + says.plain(told["resolution"]))
-        controls = [_control(*control) for control in meter.own_controls()]
+        if beside_hub:  # What the monitors share is not this meter's.
+            said = [part[: part.find(":")].strip('"') for part in parts]
+            parts.extend(['"%s":null' % key for key in _SHARED if key not in said])
+        controls = [says.control(*control) for control in meter.own_controls()]
         controls += [says.plain(control) for control in meter.node_controls()]
         parts.append('"controls":[%s]' % ",".join(controls))
         return "{%s}" % ",".join(parts)
@@ -267,6 +308,8 @@ class Bridge:
             raise Refused("bad_value", "the value is no number")
         if meter_id is None:
             return self._own_command(control)
+        if self.hub and self.hub.knows(meter_id):
+            return await self.hub.command(meter_id, control, value)
         meter = self.meters.get(meter_id)
         if meter is None:
             raise Refused("unknown_meter", "there is no meter of this name")
@@ -343,13 +386,3 @@ def _stands_at(meter, control, value):
 
 def _number_text(value):
     return decimal(micro(str(value))) if isinstance(value, float) else says.plain(value)
-
-
-def _control(key, kind, unit, value, least, most, step):
-    parts = ['"key":"%s","kind":"%s"' % (key, kind)]
-    for name, text in (("value", value), ("min", least), ("max", most), ("step", step)):
-        if text is not None:
-            parts.append('"%s":%s' % (name, text))
-    if unit:
-        parts.append('"unit":"%s"' % unit)
-    return "{%s}" % ",".join(parts)

@@ -9,7 +9,7 @@ from . import mac, names
 FILE = "config.json"
 MASK = "***"
 
-_FLAG, _WHOLE, _NUMBER, _TEXT, _PIN, _CHOICE, _ID = range(7)
+_FLAG, _WHOLE, _NUMBER, _TEXT, _PIN, _CHOICE, _ID, _ADDRESSES = range(8)
 
 # Each row: setting, kind, default, and what bounds it: (least, most), greatest length or the choices.
 _TOP = (
@@ -58,6 +58,15 @@ _GROUPS = {
         ("stop", _WHOLE, 1, (1, 2)),
         ("listen", _WHOLE, 8899, (1, 65535)),
         ("allow", _TEXT, "", 200),
+    ),
+    "i2c": (
+        ("on", _FLAG, False, None),
+        ("port", _CHOICE, 1, (0, 1)),
+        ("scl", _PIN, 22, None),
+        ("sda", _PIN, 21, None),
+        ("freq", _CHOICE, 100_000, (100_000, 400_000)),
+        ("multiplexers", _ADDRESSES, (), (112, 119)),
+        ("keep", _WHOLE, 300, (60, 86400)),
     ),
     "display": (
         ("on", _FLAG, False, None),
@@ -115,6 +124,8 @@ _METER = (
     ("power_factor", _NUMBER, 0, (0, 1)),
 )
 _MAX_METERS = 16
+_HUB_RAM = 16
+"""KB: three rounds of 100 circuits."""
 SECRETS = (("key",), ("wifi", "password"), ("http", "url"), ("mqtt", "password"))
 _FLASH_PINS = (6, 7, 8, 9, 10, 11)
 _OPTIONAL_PINS = ("button", "led.pin", "rs485.de")
@@ -202,7 +213,7 @@ def _rows(rows, given, where, result, errors):
             result[name] = None  # No pin at all.
             continue
         if value is None:
-            result[name] = default
+            result[name] = list(default) if kind == _ADDRESSES else default
             continue
         wrong = _wrong(name, kind, value, bounds)
         if wrong:
@@ -260,6 +271,16 @@ def _wrong(name, kind, value, bounds):
         return None if len(value.encode()) <= bounds else "is longer than %d characters" % bounds
     if kind == _ID:
         return None if names.is_id(value) else "may have letters, digits, - and _, at most 32"
+    if kind == _ADDRESSES:
+        least, most = bounds
+        if not isinstance(value, list) or not all(
+            isinstance(one, int) and least <= one <= most for one in value
+        ):
+            return (
+                "has to be a list of addresses from %d (0x%02X) to %d (0x%02X), in brackets: [112]"
+                % (least, least, most, most)
+            )
+        return "names an address twice" if len(set(value)) < len(value) else None
     if value is True or value is False or not isinstance(value, (int, float)):
         return "has to be a number"
     if kind == _PIN:
@@ -299,11 +320,17 @@ def _together(settings, errors):
         errors.append("'mqtt.host' has to be the address of the broker.")
     if any(char in mqtt["prefix"] for char in "#+") or not mqtt["prefix"].strip("/"):
         errors.append("'mqtt.prefix' has to be a topic, without + and #.")
-    if sleep["on"] and (rs485["on"] or settings["relays"] or not (http["on"] or mqtt["on"])):
+    i2c = settings["i2c"]
+    serves = rs485["on"] or i2c["on"] or settings["relays"]
+    if sleep["on"] and (serves or not (http["on"] or mqtt["on"])):
         errors.append(
             "'sleep' needs HTTP or MQTT as the way up, and can have neither relays nor the RS-485"
-            " gateway: who sleeps hears nobody."
+            " gateway nor an I²C hub: who sleeps hears nobody."
         )
+    if i2c["on"] and settings["display"]["on"] and i2c["port"] == 0:
+        errors.append("'i2c.port' is 0, the controller of the display: choose 1.")
+    if i2c["on"] and settings["buffer"]["ram"] < _HUB_RAM:
+        errors.append("'i2c' needs 'buffer.ram' of %d at least." % _HUB_RAM)
     if rs485["on"] and settings["tcp"]["on"] and rs485["listen"] == settings["tcp"]["port"]:
         errors.append("'rs485.listen' and 'tcp.port' are the same.")
     _collisions(settings, errors)
@@ -319,6 +346,8 @@ def _collisions(settings, errors):
     if settings["rs485"]["on"]:
         ports.append(settings["rs485"]["port"])
         pins += [("rs485." + pin, settings["rs485"][pin]) for pin in ("rx", "tx", "de")]
+    if settings["i2c"]["on"]:
+        pins += [("i2c." + pin, settings["i2c"][pin]) for pin in ("sda", "scl")]
     if settings["display"]["on"]:
         pins += [("display." + pin, settings["display"][pin]) for pin in ("sda", "scl")]
     pins += [("led.pin", settings["led"]["pin"]), ("button", settings["button"])]

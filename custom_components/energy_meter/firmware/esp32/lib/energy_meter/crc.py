@@ -6,9 +6,8 @@ _TABLE = (
 )  # fmt: skip
 
 
-def crc16(data):
-    """CRC-16/MODBUS of bytes, 0 to 65535."""
-    crc = 0xFFFF
+def crc16(data, crc=0xFFFF):
+    """CRC-16/MODBUS of bytes, 0 to 65535; `crc`: of what came before them."""
     for byte in data:
         crc ^= byte
         crc = crc >> 4 ^ _TABLE[crc & 15]

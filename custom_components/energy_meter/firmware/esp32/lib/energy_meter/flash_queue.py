@@ -100,6 +100,10 @@ class FlashQueue:
                 break
         return position
 
+    def holds(self, position):
+        """Whether there is a record at a position; between two files there may be none for a while."""
+        return self._holding(position) is not None
+
     def drop_through(self, position):
         """Remove the files all of whose records lie before a position."""
         while self._segments and self._segments[0].first + self._segments[0].count <= position:

@@ -68,10 +68,10 @@ class Seal:
         self._received = 0
 
     def seal(self, line):
-        """The line with its MAC."""
+        """What comes behind the line: its MAC."""
         mac = hmac(self._key, b"b%d:" % self._sent, line)
         self._sent += 1
-        return line + b"#" + hexadecimal(mac)[:16]
+        return b"#" + hexadecimal(mac)[:16]
 
     def opened(self, line):
         """The line without its MAC, or None if that is not right."""

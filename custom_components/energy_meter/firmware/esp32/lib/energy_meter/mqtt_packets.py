@@ -28,10 +28,10 @@ def connect(client, keep_alive, will, user="", password=""):
     return _packet(0x10, head + b"".join(parts))
 
 
-def publish(topic, payload, packet, retain=False, again=False):
-    """A message of QoS 1 with the packet identifier `packet`."""
+def publish(topic, size, packet, retain=False, again=False):
+    """What comes before a message of QoS 1 of `size` bytes; `packet` is its identifier."""
     flags = 0x32 | (1 if retain else 0) | (8 if again else 0)
-    return _packet(flags, _text(topic) + struct.pack(">H", packet) + payload)
+    return _packet(flags, _text(topic) + struct.pack(">H", packet), size)
 
 
 def subscribe(topic, packet):
@@ -111,8 +111,9 @@ def _text(text):
     return struct.pack(">H", len(data)) + data
 
 
-def _packet(first, body):
-    size = len(body)
+def _packet(first, body, more=0):
+    """A packet, or its beginning if `more` bytes are still to come."""
+    size = len(body) + more
     head = bytearray([first])
     while True:
         head.append(size & 0x7F | (0x80 if size > 0x7F else 0))

@@ -3,6 +3,7 @@
 import asyncio
 
 CONNECT_S = 10
+_PIECE = 1024
 
 
 class Connection:
@@ -15,6 +16,7 @@ class Connection:
         self._tls = tls
         self.reader = None
         self.writer = None
+        self._turn = asyncio.Lock()
 
     async def open(self):
         """Connect. Raises OSError, asyncio.TimeoutError."""
@@ -29,10 +31,10 @@ class Connection:
             CONNECT_S,
         )
 
-    async def send(self, data, seconds=CONNECT_S):
-        """Write everything. Raises OSError, asyncio.TimeoutError."""
-        self.writer.write(data)
-        await asyncio.wait_for(self.writer.drain(), seconds)
+    async def send(self, *parts):
+        """Write everything, nothing of anybody else between. Raises OSError, asyncio.TimeoutError."""
+        async with self._turn:
+            await write(self.writer, *parts, seconds=CONNECT_S)
 
     async def receive(self, most, seconds):
         """Some bytes, at most so many. Raises OSError at the end of the stream, asyncio.TimeoutError."""
@@ -46,6 +48,20 @@ class Connection:
         writer, self.reader, self.writer = self.writer, None, None
         if writer is not None:
             await shut(writer)
+
+
+async def write(writer, *parts, seconds=None):
+    """Write parts one after the other, in pieces: what a stream cannot send at once it copies.
+
+    Raises OSError, and asyncio.TimeoutError if a piece takes longer than so many seconds.
+    """
+    for part in parts:
+        for at in range(0, len(part), _PIECE):
+            writer.write(memoryview(part)[at : at + _PIECE] if len(part) > _PIECE else part)
+            if seconds is None:
+                await writer.drain()
+            else:
+                await asyncio.wait_for(writer.drain(), seconds)
 
 
 async def shut(writer):

@@ -38,6 +38,11 @@ class RamRing:
         start = self._starts[slot]
         return bytes(memoryview(self._memory)[start : start + self._sizes[slot]])
 
+    def head(self, number, size):
+        """Its first bytes."""
+        start = self._starts[(self._first + number) % len(self._starts)]
+        return bytes(memoryview(self._memory)[start : start + size])
+
     def drop(self, count):
         """Forget the oldest records."""
         self._first = (self._first + count) % len(self._starts)

@@ -3,14 +3,14 @@
 import asyncio
 import json
 
-from . import mac
+from . import mac, net
 from .lines import BadLine, Lines, message
-from .net import shut
 from .session import Session
 from .stream_uplink import DEAD_MS, MAX_LINE, Waker, hear, speak
 
 _HANDSHAKE_S = 10
 _MOST_DELAY_MS = 60_000
+_ONE_PACKET = 1000
 
 
 class TcpUplink:
@@ -54,7 +54,7 @@ class TcpUplink:
         except Exception as error:
             self._bridge.log("error", "tcp: %r" % error)
         finally:
-            await shut(writer)
+            await net.shut(writer)
 
     def delay_ms(self):
         """How long a stranger has to wait now: 1 s after a failed attempt, then 2, 4 … up to 60 s."""
@@ -97,7 +97,11 @@ class TcpUplink:
         lines = Lines(MAX_LINE)
 
         async def write(line):
-            await _write(writer, seal.seal(line))
+            end = seal.seal(line) + b"\n"
+            if len(line) < _ONE_PACKET:
+                await net.write(writer, bytes(line) + end)
+            else:
+                await net.write(writer, line, end)
 
         speaker = asyncio.create_task(
             _quietly(speak(session, self._clock, self._waker, write, True))

@@ -19,7 +19,11 @@ from smbus2 import i2c_msg
 from custom_components.energy_meter import i2c_runtime
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.sources.i2c.registers import MEASUREMENT, bus_clocks
-from custom_components.energy_meter.sources.simulated.panel import SimulatedI2CBus, simulated_panel
+from custom_components.energy_meter.sources.simulated.panel import (
+    SimulatedI2CBus,
+    panel_id,
+    simulated_panel,
+)
 
 from .near_end import Client, NearEnd, Published
 from .setting import SDM120, Setting
@@ -111,14 +115,15 @@ class PanelClient(Client):
     async def _until_shown(self) -> int:
         """Wait until every quantity of every monitor is shown; return how many entities that are."""
         end = time.monotonic() + _PATIENCE
+        ids = {f"{panel_id(number):016x}" for number in range(MONITORS)}
         wanted = MONITORS * (len(QUANTITIES) - 1)  # A circuit without load has no crest factor.
         while time.monotonic() < end:
             registry = er.async_get(self._hass)
             known = [
                 entity.entity_id
                 for entity in registry.entities.values()
-                if entity.unique_id.startswith("i2c-1_")
-                and entity.unique_id.split("_", 2)[-1] in QUANTITIES
+                if entity.unique_id.partition("_")[0] in ids
+                and entity.unique_id.partition("_")[2] in QUANTITIES
             ]
             shown = sum(
                 (state := self._hass.states.get(each)) is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 import logging
@@ -10,7 +10,7 @@ import time
 from types import MappingProxyType
 from typing import Any, Final, Protocol, override
 
-from homeassistant.config_entries import ConfigSubentry
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -19,8 +19,9 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
 from .backfill import Backfill
-from .bridge_shape import firmware_of, grown, shape_from_json, shape_of, shape_to_json
+from .bridge_shape import HUBS, firmware_of, grown, shape_from_json, shape_of, shape_to_json
 from .bridge_watch import ROLLED_BACK, BridgeWatch
+from .circuit_moves import CircuitMoves
 from .const import (
     CONF_ASSUMED_POWER_FACTOR,
     CONF_IDENTITY,
@@ -36,7 +37,9 @@ from .const import (
 from .controlled import Controlled
 from .coordinator import MeterCoordinator
 from .energy_dashboard import async_apply
+from .hub_watch import HubWatch
 from .issues import Issue
+from .metering.waveform import Waveform
 from .model import BRIDGE_CONTROLS, Control, MeterInfo, MeterShape, Reading, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .sources.base import LinkHealth, MeterHealth, Source, SourceError
@@ -146,6 +149,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._following: asyncio.Task[None] | None = None
         self._follow_again = False
         self.watch = BridgeWatch(hass, entry)
+        self.hub_watch = HubWatch(hass, entry)
+        self._moves = CircuitMoves(hass, entry)
+        self._on_capture: dict[str, set[Callable[[Waveform, datetime], None]]] = {}
         self._started = False
 
     def _converse(self) -> tuple[Conversation, Source]:
@@ -202,6 +208,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             self._apply_handle.cancel()
         self._started = False
         await self.source.stop()
+        self.hub_watch.show({}, "")
         self.alarms.async_stop()
         for meter in self.meters.values():
             self.store.async_detach(meter.identity)
@@ -265,12 +272,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             self._follow_again = False
             for meter in hello.meters:
                 self._take_shape(hello, meter)
-            for meter in hello.meters:
-                # Looked up each time: adding one wakes others who may add the next.
-                if meter.id not in self._configured_ids() | self.removed:
-                    self.hass.config_entries.async_add_subentry(
-                        self.entry, self._new_subentry(hello, meter)
-                    )
+            await self._async_take_moved(hello)
+            self._add_new(hello)
             await self._async_sync()
             for meter in hello.meters:
                 await self._async_reshape(meter.id)
@@ -280,6 +283,57 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
                 for meter_id, early in self._early.items()
                 if meter_id in self._configured_ids()
             }
+
+    def _add_new(self, hello: Hello) -> None:
+        """Set up who is there and nobody knows; a hub's user is told of them, the first ones apart."""
+        known, new = self._configured_ids(), []
+        for meter in hello.meters:
+            if self.is_hub and self._moves.elsewhere(meter.id) is not None:
+                continue  # It is taken over as soon as it is read here and not there.
+            # Looked up each time: adding one wakes others who may add the next.
+            if meter.id not in self._configured_ids() | self.removed:
+                self.hass.config_entries.async_add_subentry(
+                    self.entry, self._new_subentry(hello, meter)
+                )
+                new.append(meter.id)
+        if new and known and self.is_hub:
+            self._tell(self.hub_watch.async_tell_new(new))
+
+    async def _async_take_moved(self, hello: Hello) -> None:
+        """Take over the monitors that hang here now, with all that another hub has of them."""
+        for meter_id in self._moves.due() if self.is_hub else ():
+            found, said = self._moves.elsewhere(meter_id), hello.meter(meter_id)
+            if found is None or said is None or meter_id in self._configured_ids() | self.removed:
+                continue
+            if found.entry.state is ConfigEntryState.LOADED:
+                await found.entry.runtime_data.async_give_up(found.subentry.subentry_id)
+            self.store.bridge(found.entry.entry_id).shapes.pop(meter_id, None)
+            subentry = ConfigSubentry(
+                data=found.subentry.data,
+                subentry_type=SUBENTRY_BRIDGE_METER,
+                title=found.name,
+                unique_id=meter_id,
+            )
+            async with self._lock:  # Not to be set up before its entities are ours.
+                self.hass.config_entries.async_add_subentry(self.entry, subentry)
+                self._moves.async_move(found, subentry)
+            _LOGGER.info(
+                "%s has moved from %s to %s", found.name, found.entry.title, self.entry.title
+            )
+            self._tell(self.hub_watch.async_tell_moved(meter_id, found.name, found.entry.title))
+
+    async def async_give_up(self, subentry_id: str) -> None:
+        """Let go of a meter that another hub takes over: what is registered and kept of it stays."""
+        async with self._lock:
+            self._known.pop(subentry_id, None)
+            meter = self.meters.get(subentry_id)
+            if meter is not None:
+                self._early.pop(meter.subentry.data[CONF_METER], None)
+                await self._async_retire(meter)
+            await self.alarms.async_sync(self.meters.values())
+
+    def _tell(self, notice: Coroutine[Any, Any, None]) -> None:
+        self.entry.async_create_background_task(self.hass, notice, f"{DOMAIN} notice")
 
     def _take_shape(self, hello: Hello, meter: MeterHello) -> None:
         shape, firmware = shape_of(hello, meter), firmware_of(hello, meter)
@@ -311,7 +365,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
 
     def _new_subentry(self, hello: Hello, meter: MeterHello) -> ConfigSubentry:
         data: dict[str, Any] = {
-            CONF_IDENTITY: f"{hello.bridge}_{meter.id}",
+            # A monitor's own id is the same wherever it hangs.
+            CONF_IDENTITY: meter.id if self.is_hub else f"{hello.bridge}_{meter.id}",
             CONF_METER: meter.id,
             CONF_ROLE: ROLE_NONE,
         }
@@ -473,6 +528,8 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         coordinator = self._by_id.get(meter)
         if coordinator is None:
             if meter not in self.removed:
+                if self.is_hub and not old:
+                    self._moves.seen(meter)
                 early = self._early.setdefault(meter, deque(maxlen=EARLY))
                 early.append((reading, flags, old))
             return
@@ -523,6 +580,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     def on_health(self, health: BridgeHealth) -> None:
         """Take how the bridge says it fares; shown with the next look at it."""
         self.bridge_health = health
+        self._look_for_problems()
 
     @callback
     @override
@@ -539,6 +597,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             self._seen = dict.fromkeys(self._by_id, self._connected_at)
         else:
             _LOGGER.warning("The connection to %s is lost", self.entry.title)
+            self._moves.forget()
         for meter in self._by_id.values():
             if not connected:
                 meter.async_away()
@@ -568,7 +627,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
 
     @callback
     def _watch(self, _now: datetime) -> None:
-        """Every second: who has fallen silent, and what late readings have moved."""
+        """Every second: who has fallen silent or hangs here now, and what late readings have moved."""
+        if self._moves.due():
+            self._follow()
         now, limit = time.monotonic(), self.silence()
         for meter_id, meter in self._by_id.items():
             meter.async_tell_late()
@@ -602,11 +663,31 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             settled=self.connected and settled,
             meters=self.meters.values(),
         )
+        self._look_for_problems()
         for update in tuple(self._on_health):
             update()
         self.entry.async_create_background_task(
             self.hass, self._async_keep(), f"{DOMAIN} store of {self.entry.title}"
         )
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether it is one for many circuits."""
+        return self.hello is not None and self.hello.kind in HUBS
+
+    @property
+    def problems(self) -> Mapping[str, tuple[str, ...]]:
+        """What is wrong with a hub's wires now: {word: places}."""
+        return self.bridge_health.problems
+
+    @callback
+    def _look_for_problems(self) -> None:
+        if not self.is_hub or not self._started:
+            return
+        problems = dict(self.problems)
+        if twins := self._moves.twins:
+            problems["id_twice"] = (*problems.get("id_twice", ()), *twins)
+        self.hub_watch.show(problems, self.link.describe())
 
     async def _async_keep(self) -> None:
         """Write what was taken, then let the bridge forget it; put right what came late."""
@@ -637,6 +718,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @override
     def async_look_again(self) -> None:
         self.watch.look_again()
+        self.hub_watch.look_again()
 
     @callback
     @override
@@ -655,6 +737,30 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             raise self._error(meter, err.key, err.placeholders) from err
         if control in self.settings.get(meter_id, {}):
             self._set(meter_id, control, found)
+
+    @callback
+    def async_on_capture(
+        self, identity: str, update: Callable[[Waveform, datetime], None]
+    ) -> CALLBACK_TYPE:
+        """Call `update` with every capture of this meter and its time."""
+        listeners = self._on_capture.setdefault(identity, set())
+        listeners.add(update)
+        return lambda: listeners.discard(update)
+
+    async def async_capture(self, meter: MeterCoordinator, cycles: int) -> Waveform:
+        """One or two cycles of a meter's voltage and current, taken now.
+
+        Raises:
+            HomeAssistantError: the meter is away, cannot do it, or did not answer with a waveform.
+        """
+        try:
+            wave = await self.session.capture(meter.subentry.data[CONF_METER], cycles)
+        except SourceError as err:
+            raise self._error(meter, err.key, err.placeholders) from err
+        taken = dt_util.utcnow()
+        for update in tuple(self._on_capture.get(meter.identity, ())):
+            update(wave, taken)
+        return wave
 
     @property
     def controls(self) -> tuple[Control, ...]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from .model import QUANTITIES, Control, ControlKind, MeterShape
 from .sources.bridge import Hello, MeterHello
+from .sources.bridge.waveform import CAPABILITY as WAVEFORM
 
 HUBS: Final = frozenset({"i2c", "i2c_hub"})
 """Kinds of bridges whose meters are the circuits of a panel."""
@@ -25,6 +26,7 @@ def shape_of(hello: Hello, meter: MeterHello) -> MeterShape:
         controls=meter.controls,
         interval=hello.interval,
         circuit=hello.kind in HUBS,
+        waveform=WAVEFORM in meter.capabilities,
         late=BUFFER in hello.capabilities,
     )
 
@@ -59,6 +61,7 @@ def shape_to_json(shape: MeterShape, firmware: str) -> dict[str, Any]:
         ],
         "interval": shape.interval,
         "circuit": shape.circuit,
+        "waveform": shape.waveform,
         "late": shape.late,
     }
 
@@ -92,6 +95,7 @@ def shape_from_json(data: Mapping[str, Any]) -> MeterShape | None:
             ),
             interval=None if data.get("interval") is None else float(data["interval"]),
             circuit=data.get("circuit") is True,
+            waveform=data.get("waveform") is True,
             late=data.get("late") is True,
         )
     except KeyError, TypeError, ValueError, AttributeError:

@@ -9,11 +9,11 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
+from .bridge_runtime import BridgeRuntime
 from .const import DOMAIN
 from .coordinator import MeterCoordinator
-from .i2c_runtime import I2CRuntime
+from .metering.waveform import Waveform
 from .runtime_base import EnergyMeterConfigEntry
-from .sources.i2c.waveform import Waveform
 from .waveform_svg import draw
 
 PARALLEL_UPDATES = 0
@@ -27,7 +27,9 @@ class WaveformImage(ImageEntity):
     _attr_content_type = "image/svg+xml"
     _attr_translation_key = "waveform"
 
-    def __init__(self, hass: HomeAssistant, runtime: I2CRuntime, meter: MeterCoordinator) -> None:
+    def __init__(
+        self, hass: HomeAssistant, runtime: BridgeRuntime, meter: MeterCoordinator
+    ) -> None:
         """Show the captures of this meter."""
         super().__init__(hass)
         self._runtime = runtime
@@ -65,14 +67,14 @@ async def async_setup_entry(
     entry: EnergyMeterConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add an image for every monitor that can capture."""
+    """Add an image for every meter that can capture."""
     runtime = entry.runtime_data
-    if not isinstance(runtime, I2CRuntime):
+    if not isinstance(runtime, BridgeRuntime):
         return
 
     @callback
     def add_meter(meter: MeterCoordinator) -> None:
-        if runtime.can_capture(meter):
+        if meter.shape.waveform:
             async_add_entities(
                 [WaveformImage(hass, runtime, meter)], config_subentry_id=meter.subentry_id
             )

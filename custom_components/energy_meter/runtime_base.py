@@ -204,6 +204,8 @@ class EntryRuntime(ABC):
                 continue  # Of an alarm, which has a subentry of its own.
             if entity.domain == Platform.SENSOR:
                 gone = key in QUANTITIES and key not in provided
+            elif entity.domain == Platform.IMAGE:
+                gone = not meter.shape.waveform
             else:
                 gone = key not in controls
             if gone:

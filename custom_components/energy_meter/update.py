@@ -16,8 +16,8 @@ from .sources.base import SourceError
 
 PARALLEL_UPDATES = 0
 
-KINDS: Final = frozenset({"esp32"})
-"""Kinds of bridge that firmware comes with."""
+FIRMWARE: Final = {"esp32": "esp32", "i2c_hub": "esp32"}
+"""{kind of bridge: firmware that fits it}; a hub is the same firmware in another role."""
 CAPABILITY: Final = "update"
 
 
@@ -97,9 +97,9 @@ async def async_setup_entry(
     if not isinstance(runtime, BridgeRuntime):
         return
     shipped = {
-        kind: firmware
-        for kind in KINDS
-        if (firmware := await hass.async_add_executor_job(shipped_firmware, kind)) is not None
+        name: firmware
+        for name in sorted(set(FIRMWARE.values()))
+        if (firmware := await hass.async_add_executor_job(shipped_firmware, name)) is not None
     }
     there: list[BridgeFirmware] = []
 
@@ -108,7 +108,7 @@ async def async_setup_entry(
         hello = runtime.hello
         if there or hello is None or CAPABILITY not in hello.capabilities:
             return
-        if (firmware := shipped.get(hello.kind or "")) is not None:
+        if (firmware := shipped.get(FIRMWARE.get(hello.kind or "", ""))) is not None:
             there.append(BridgeFirmware(runtime, firmware))
             async_add_entities(there)
 

@@ -8,11 +8,11 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 import probatio
 
+from .bridge_runtime import BridgeRuntime
 from .const import DOMAIN
 from .coordinator import MeterCoordinator
-from .i2c_runtime import I2CRuntime
+from .metering.waveform import Signal
 from .runtime_base import async_find_meter
-from .sources.i2c.waveform import Signal
 
 SERVICE_CAPTURE_WAVEFORM: Final = "capture_waveform"
 ATTR_CYCLES: Final = "cycles"
@@ -37,11 +37,13 @@ def async_setup_waveform_action(hass: HomeAssistant) -> None:
     )
 
 
-def _meter(call: ServiceCall) -> tuple[I2CRuntime, MeterCoordinator]:
+def _meter(call: ServiceCall) -> tuple[BridgeRuntime, MeterCoordinator]:
     device = dr.async_get(call.hass).async_get(call.data[ATTR_DEVICE_ID])
     for domain, identity in device.identifiers if device else ():
         found = async_find_meter(call.hass, identity) if domain == DOMAIN else None
-        if found is not None and isinstance(found[0], I2CRuntime):
+        if found is None or not isinstance(found[0], BridgeRuntime):
+            continue
+        if found[1].shape.waveform:
             return found[0], found[1]
     raise ServiceValidationError(translation_domain=DOMAIN, translation_key="not_a_monitor")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from .sources.i2c.waveform import Waveform
+from .metering.waveform import Waveform
 
 WIDTH: Final = 640
 HEIGHT: Final = 400

@@ -117,15 +117,16 @@ async def async_take_over(
     for line in running:
         await hass.config_entries.async_unload(line.entry_id)
     for meter, data in moves:
-        _hand_over(hass, meter, entry, async_add(hass, entry, data))
+        hand_over(hass, meter, entry, async_add(hass, entry, data))
     for line in running:
         await hass.config_entries.async_setup(line.entry_id)
 
 
 @callback
-def _hand_over(
+def hand_over(
     hass: HomeAssistant, meter: ConfiguredMeter, entry: ConfigEntry, subentry: ConfigSubentry
 ) -> None:
+    """Give a meter's device and entities to a new subentry, and remove the old; nothing of it may be running."""
     entities = er.async_get(hass)
     devices = dr.async_get(hass)
     # Entities first: a device that moves alone leaves its entities to be removed.

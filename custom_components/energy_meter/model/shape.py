@@ -29,6 +29,8 @@ class MeterShape:
     """Seconds between two readings, where that is not the user's to say."""
     circuit: bool = False
     """Whether it is one of the circuits of a panel."""
+    waveform: bool = False
+    """Whether one or two cycles of its voltage and current can be captured."""
     late: bool = False
     """Whether readings of a silence may still arrive after it: they are kept where it hangs."""
 

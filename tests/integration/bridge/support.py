@@ -95,7 +95,7 @@ def bridge_entry(**data: Any) -> MockConfigEntry:
 
 async def set_up(hass: HomeAssistant, entry: MockConfigEntry, link: BridgeLink) -> BridgeRuntime:
     """Load the entry with this link, and wait until what came by it is shown."""
-    with patch("custom_components.energy_meter.make_link", return_value=link):
+    with patch("custom_components.energy_meter.meter_entry.make_link", return_value=link):
         assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     runtime = entry.runtime_data

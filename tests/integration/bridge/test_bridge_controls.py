@@ -213,7 +213,7 @@ async def test_how_the_bridge_fares_is_shown(hass: HomeAssistant, freezer: Any) 
             entry = registry.async_get(found)
             assert entry is not None and entry.disabled_by and entry.entity_category == "diagnostic"
             registry.async_update_entity(found, disabled_by=None)
-        with patch("custom_components.energy_meter.make_link", return_value=link):
+        with patch("custom_components.energy_meter.meter_entry.make_link", return_value=link):
             await pass_time(hass, freezer, 31)  # Home Assistant loads the entry again by itself.
         bridge.health(rssi=-61, uptime=86400, free_memory=81234, buffered=3, dropped=1, errors=2)
         bridge.say_raw(b"{torn")

@@ -121,7 +121,7 @@ async def test_a_bridge_of_another_version_says_which_end_is_too_old(hass: HomeA
         await hass.async_block_till_done()
         assert issue(hass, Issue.BRIDGE_TOO_NEW, entry_id) is not None
         bridge.hello = hello  # type: ignore[method-assign]
-        with patch("custom_components.energy_meter.make_link", return_value=link):
+        with patch("custom_components.energy_meter.meter_entry.make_link", return_value=link):
             await fix(hass, Issue.BRIDGE_TOO_NEW, entry_id)
         assert issue(hass, Issue.BRIDGE_TOO_NEW, entry_id) is None
         again = runtime.entry.runtime_data
@@ -149,7 +149,7 @@ async def test_another_bridge_in_its_place_is_taken_as_successor_with_the_totals
         await hass.async_block_till_done()
         assert issue(hass, Issue.WRONG_BRIDGE, entry.entry_id) is not None
         assert state(hass, "power", OVEN).state == "unavailable"
-        with patch("custom_components.energy_meter.make_link", return_value=link):
+        with patch("custom_components.energy_meter.meter_entry.make_link", return_value=link):
             await fix(hass, Issue.WRONG_BRIDGE, entry.entry_id, "accept")
         assert entry.unique_id == "ffffffffffff"
         other.measure("oven", {"power": 2.0})

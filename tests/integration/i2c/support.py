@@ -28,7 +28,7 @@ SOON = 12.0
 
 def identity_of(monitor: SimulatedMonitor) -> str:
     """What a monitor's device is known by."""
-    return f"i2c-1_{monitor.id:016x}"
+    return f"{monitor.id:016x}"
 
 
 async def until(condition: Callable[[], object], patience: float = SOON) -> None:

@@ -95,7 +95,7 @@ async def test_two_at_one_address_raise_a_repair_that_goes_by_itself(hass: HomeA
         assert shown(hass, panel.monitors[2], "power") not in GONE
         panel.monitors[1].address = 0x44
         await until(lambda: shown(hass, panel.monitors[0], "power") not in GONE, 40)
-        panel.runtime._look_for_issues()
+        panel.runtime._look_for_problems()
         assert issues.async_get_issue(DOMAIN, issue) is None
 
 

@@ -246,6 +246,18 @@ def test_what_a_meter_says_itself_counts_before_what_all_share() -> None:
     assert (b.model, len(b.controls), dict(b.settings)) == ("I²C monitor", 8, {})
 
 
+def test_a_meter_may_lack_some_of_what_all_share() -> None:
+    lacking = {"id": "a", "without": ["energy_export", "dead_band", 5], "settings": SETTINGS}
+    message = parse({**circuits(1), "meters": [lacking, {"id": "b", "without": "x"}]})
+    assert isinstance(message, HelloMessage) and message.hello is not None
+    a, b = message.hello.meters
+    assert a.quantities == MEASURED[:-1]
+    assert set(a.resolution) == {"energy_import"}
+    assert "dead_band" not in {control.key for control in a.controls}
+    assert a.settings.keys() == SETTINGS.keys() - {"dead_band"}
+    assert b.quantities == MEASURED and len(b.controls) == 8
+
+
 @given(
     st.sets(st.sampled_from(sorted(CIRCUIT))),
     st.sets(st.sampled_from(sorted(CIRCUIT))),

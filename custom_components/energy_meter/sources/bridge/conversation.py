@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ...metering.waveform import Waveform
 from ...model import Value
 from .protocol import Hello
 from .session import SessionCounters
@@ -30,6 +31,9 @@ class Conversation(Protocol):
         self, control: str, value: Value, meter: str | None = None, timeout: float = 10
     ) -> Value:
         """Carry out a control and return what was read back; raises `SourceError`."""
+
+    async def capture(self, meter: str, cycles: int = 2) -> Waveform:
+        """One or two cycles of a meter, taken now; raises `SourceError`."""
 
     async def update(
         self, version: str, files: Mapping[str, bytes], progress: Callable[[float], None]

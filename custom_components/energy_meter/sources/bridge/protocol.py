@@ -286,6 +286,7 @@ _MAX_SEQ: Final = 2**53
 _MAX_ROWS: Final = 1000
 _MAX_PROBLEMS: Final = 16
 _MAX_PLACES: Final = 32
+_MAX_LACKING: Final = 64
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _WORD: Final = re.compile(r"[a-z0-9_]{1,32}")
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?')
@@ -646,19 +647,8 @@ def _meters(raw: object, common: object) -> tuple[MeterHello, ...]:
             controls, settings = (
                 _controls(given["controls"]) if "controls" in given else shared_controls
             )
-            stand = (shared | given).get("settings")
-            meters[meter_id] = _meter(
-                meter_id, shared | given, controls, {**settings, **_settings(stand, controls)}
-            )
+            meters[meter_id] = _meter(meter_id, shared | given, controls, settings)
     return tuple(meters.values())
-
-
-def _settings(raw: object, controls: tuple[Control, ...]) -> dict[str, Value]:
-    """What these controls stand at, by key; what is said of others is nobody's."""
-    stand = raw if isinstance(raw, dict) else {}
-    return {
-        control.key: state_of(stand[control.key]) for control in controls if control.key in stand
-    }
 
 
 def _meter(
@@ -667,17 +657,36 @@ def _meter(
     controls: tuple[Control, ...],
     settings: Mapping[str, Value],
 ) -> MeterHello:
+    """A meter, of what it says itself and what all share.
+
+    Args:
+        meter_id: its id.
+        raw: both together.
+        controls: what is listed.
+        settings: what is listed with a `value`.
+    """
+    without = raw.get("without")
+    lacking = {
+        spelling.key if (spelling := resolve(name)) is not None else name
+        for name in (without[:_MAX_LACKING] if isinstance(without, list) else ())
+        if isinstance(name, str)
+    }
+    controls = tuple(control for control in controls if control.key not in lacking)
+    stand = raw.get("settings")
+    stand = stand if isinstance(stand, dict) else {}
     quantities: list[str] = []
     names = raw.get("quantities")
     for name in names if isinstance(names, list) else ():
         spelling = resolve(name) if isinstance(name, str) else None
-        if spelling is not None and spelling.key not in quantities:
+        if spelling is not None and spelling.key not in {*quantities, *lacking}:
             quantities.append(spelling.key)
     resolution: dict[str, float] = {}
     digits = raw.get("resolution")
     for name, given in (digits if isinstance(digits, dict) else {}).items():
         spelling, digit = resolve(name), number(given)
-        if spelling is not None and digit is not None and digit > 0:
+        if spelling is None or spelling.key in lacking:
+            continue
+        if digit is not None and digit > 0:
             resolution[spelling.key] = digit * spelling.times / spelling.divided_by
     phases, rated = raw.get("phases"), number(raw.get("rated_current"))
     return MeterHello(
@@ -692,7 +701,13 @@ def _meter(
         quantities=tuple(quantities),
         resolution=resolution,
         controls=controls,
-        settings=settings,
+        settings={
+            control.key: state_of(stand[control.key])
+            if control.key in stand
+            else settings[control.key]
+            for control in controls
+            if control.key in stand or control.key in settings
+        },
         capabilities=_flags(raw.get("capabilities")),
         parent=_text(raw.get("parent")),
         segment=_text(raw.get("segment")),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ...metering.waveform import Waveform
 from ...model import QUANTITIES, Reading, Value
 from ..base import SourceError
 from .calls import Calls
@@ -42,6 +43,7 @@ from .roster import Roster
 from .sequence import Delivery, Instant, SequenceTracker
 from .timing import MeterClock, WrongClockError, counters, instant
 from .update import send_update
+from .waveform import CONTROL as CAPTURE, BadWaveformError, parse_waveform
 
 _HELLO_AGAIN: Final = 10.0
 """Seconds between two requests for a hello."""
@@ -66,6 +68,8 @@ _READINGS_PER_LINE: Final = 4
 _LOGS_PER_SECOND: Final = 1 / 3
 _LOGS_AT_ONCE: Final = 20.0
 _MAX_FLAGS: Final = 64
+_CAPTURE_TIMEOUT: Final = 15.0
+"""Seconds that two cycles and their way over a slow link may take."""
 _RESTART_TIMEOUT: Final = 180.0
 """Seconds that a bridge may take to start into new firmware."""
 
@@ -292,6 +296,20 @@ class BridgeSession:
         if value is not None:
             message["value"] = value
         return state_of(await self._call(message, timeout, control=control, meter=meter or ""))
+
+    async def capture(self, meter: str, cycles: int = 2) -> Waveform:
+        """One or two cycles of voltage and current of a meter, taken now.
+
+        Raises:
+            SourceError: as for `command`; `bridge_bad_waveform` for an answer that is no capture.
+        """
+        message = {"type": "command", "control": CAPTURE, "meter": meter, "value": cycles}
+        answer = await self._call(message, _CAPTURE_TIMEOUT, control=CAPTURE, meter=meter)
+        try:
+            return parse_waveform(answer, cycles)
+        except BadWaveformError as err:
+            placeholders = {"control": CAPTURE, "meter": meter, "text": str(err)}
+            raise SourceError("bridge_bad_waveform", placeholders) from err
 
     async def config(
         self, change: Mapping[str, Any] | None = None, timeout: float = 10

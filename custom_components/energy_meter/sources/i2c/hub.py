@@ -12,16 +12,28 @@ from datetime import UTC, datetime
 import logging
 from typing import Any, Final
 
+from ...metering.waveform import Waveform
 from ...model import Reading, Value
 from ..base import LinkHealth, MeterHealth, SourceError
 from ..bridge import BridgeEvent, BridgeHealth, BridgeListener, Hello, MeterHello, SessionCounters
+from ..bridge.waveform import CAPABILITY as WAVEFORM
 from .bus import AT_ONCE, Answer, Fault, I2CBus, Transfer
-from .controls import controls_of, execute, read_settings
+from .controls import controls_of, execute, read_block, read_settings
+from .diagnosis import INTERVAL as DIAGNOSIS_INTERVAL, Diagnosis, diagnosis_of, remarks
 from .multiplexer import Place, Segment
-from .probe import BusWatch, Found, HeldBusError, Probe, examine, free_addresses, search
+from .probe import (
+    BusWatch,
+    Found,
+    HeldBusError,
+    Probe,
+    examine,
+    free_addresses,
+    look_behind,
+    search,
+)
 from .readings import ENERGIES, ENERGY_DIGITS, MODEL, Identity, Measured, measured_of
-from .registers import ADDRESSES, MEASUREMENT, BadBlockError, Capability, Flag
-from .waveform import Waveform, capture
+from .registers import ADDRESSES, DIAGNOSTICS, MEASUREMENT, BadBlockError, Capability, Flag
+from .waveform import capture
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -49,6 +61,8 @@ _ODD: Final[Mapping[Found, str]] = {
     Found.SHARED: "address_shared",
     Found.OTHER_VERSION: "monitor_version",
 }
+RESTARTED: Final = "restart"
+"""Why a relay has moved that a start of its monitor has put to rest, where there is no better reason."""
 _RESETS: Final = ((Flag.WATCHDOG, "watchdog"), (Flag.BROWN_OUT, "brown_out"))
 
 type Clock = Callable[[], tuple[float, float]]
@@ -74,6 +88,8 @@ class _Monitor:
     retries: int = 0
     timeouts: int = 0
     error_rate: float = 0.0
+    diagnosis: Diagnosis | None = None
+    diagnosis_due: float = 0.0
 
     @property
     def id(self) -> str:
@@ -135,6 +151,12 @@ class I2CHub:
         self._odd: dict[Place, _Odd] = {}
         self._missing: dict[Place, float] = {}
         """Places whose monitor is gone: they are asked first; monotonic time of the loss."""
+        self._hidden: set[Place] = set()
+        """Places on segments where something answers beside a monitor on the trunk."""
+        self._behind = 0
+        """Of the places on segments that a monitor on the trunk covers, which is to be looked at next."""
+        self._causes: dict[str, int] = {}
+        """{monitor's id: number of the last start whose cause was told}."""
         self._blocks: dict[str, tuple[int, int]] = {}
         """Boot and sequence of each monitor's last block; a monitor that comes back has to have a new one."""
         self._first: list[tuple[_Monitor, Measured, float]] = []
@@ -250,10 +272,12 @@ class I2CHub:
                 self._changed = True
             await self._read_all()
             await self._look_around()
+            await self._look_behind(1)
         except HeldBusError:
             self._trouble("bus_held", self._bus.name)
             return False
         await self._learn_settings()
+        await self._diagnose()
         if self._changed or self.hello is None:
             self._say_hello()
         first, self._first = self._first, []
@@ -353,17 +377,29 @@ class I2CHub:
 
     def _tell_changes(self, monitor: _Monitor, measured: Measured, moment: datetime) -> None:
         """What a block says beside its values: a relay that moved, why the monitor started anew."""
+        reason = None
         if monitor.boot_told != measured.boot:
+            if monitor.boot_told is not None:
+                reason = RESTARTED
+                monitor.diagnosis_due = 0.0
             monitor.boot_told = measured.boot
             for flag, event in _RESETS:
                 if measured.flags & flag:
-                    self._event(monitor.id, event, moment)
+                    reason = event
+                    self._tell_cause(monitor, event, moment)
         if monitor.identity.can(Capability.RELAY) and (
             monitor.settings.get("relay") != measured.relay
         ):
             monitor.settings["relay"] = measured.relay
             if monitor.settings_known:
-                self._event(monitor.id, "relay", moment, measured.relay)
+                self._event(monitor.id, "relay", moment, measured.relay, reason)
+
+    def _tell_cause(self, monitor: _Monitor, event: str, moment: datetime) -> None:
+        """Why a monitor has started anew; once for each start, whichever block says it first."""
+        boot = monitor.boot_told
+        if boot is not None and self._causes.get(monitor.id) != boot:
+            self._causes[monitor.id] = boot
+            self._event(monitor.id, event, moment)
 
     def _missed(self, monitor: _Monitor, fault: Fault | None) -> None:
         """A round without a good block."""
@@ -404,6 +440,7 @@ class I2CHub:
     async def _search_everywhere(self) -> None:
         for segment in self._bus.multiplexers.segments:
             await self._ask(segment, self._free(segment))
+        await self._look_behind()
         now = self._clock()[0]
         expected, self._expected = self._expected, []
         segments = self._bus.multiplexers.segments
@@ -411,6 +448,36 @@ class I2CHub:
             if place not in self._monitors and place not in self._odd and place.segment in segments:
                 self._missing[place] = now
                 self._odd[place] = _Odd(Probe(Found.NOBODY), now + 1.0, 1.0)
+
+    async def _look_behind(self, most: int | None = None) -> None:
+        """See whether something on a segment has the address of a monitor on the trunk: nobody else asks there.
+
+        Args:
+            most: places to look at, going round; None for all.
+        """
+        covered = [
+            (Place(segment, place.address), monitor.identity)
+            for segment in self._bus.multiplexers.segments
+            if segment is not None
+            for place, monitor in self._monitors.items()
+            if place.segment is None
+        ]
+        places = {place for place, _ in covered}
+        self._hidden &= places
+        for place in places & self._odd.keys():
+            self._odd.pop(
+                place
+            )  # Whatever was seen there was seen through the monitor on the trunk.
+            self._missing.pop(place, None)
+        for _ in range(len(covered) if most is None else min(most, len(covered))):
+            self._behind = (self._behind + 1) % len(covered)
+            place, front = covered[self._behind]
+            found = await look_behind(self._bus, place, front)
+            if found is Found.HIDDEN:
+                self._hidden.add(place)
+                self._trouble("address_hidden", str(place))
+            elif found is Found.NOBODY:
+                self._hidden.discard(place)
 
     def _free(self, segment: Segment | None) -> list[int]:
         return free_addresses(
@@ -491,6 +558,30 @@ class I2CHub:
                 if self.hello is not None:
                     return
 
+    async def _diagnose(self) -> None:
+        """Look how monitors fare: each once a minute, a few in a round."""
+        now, unix = self._clock()
+        due = sorted(
+            (
+                each
+                for each in self._monitors.values()
+                if each.announced and each.diagnosis_due <= now
+            ),
+            key=lambda each: each.diagnosis_due,
+        )
+        for monitor in due[: -(-len(self._monitors) // int(DIAGNOSIS_INTERVAL / INTERVAL))]:
+            monitor.diagnosis_due = now + DIAGNOSIS_INTERVAL
+            block = await read_block(self._bus, monitor.place, monitor.identity, DIAGNOSTICS)
+            if block is None:
+                continue
+            before, monitor.diagnosis = monitor.diagnosis, diagnosis_of(block)
+            for kind, text in remarks(before, monitor.diagnosis).items():
+                if self._is_news(kind, monitor.id):
+                    self._listener.on_log("warning", f"{monitor.place}: {text}")
+            cause, uptime = monitor.diagnosis.cause, monitor.diagnosis.uptime
+            if cause is not None and uptime is not None and uptime < now - self._started:
+                self._tell_cause(monitor, cause, datetime.fromtimestamp(unix - uptime, UTC))
+
     def _say_hello(self) -> None:
         self._changed = False
         meters = tuple(
@@ -505,6 +596,9 @@ class I2CHub:
                 quantities=each.identity.quantities,
                 resolution=_RESOLUTION,
                 controls=controls_of(each.identity),
+                capabilities=frozenset({WAVEFORM})
+                if each.identity.can(Capability.WAVEFORM)
+                else frozenset(),
                 settings=dict(each.settings),
                 segment=None if each.place.segment is None else str(each.place.segment),
                 address=f"0x{each.place.address:02X}",
@@ -530,14 +624,6 @@ class I2CHub:
                 return monitor
         key = "bridge_unknown_control" if meter_id is None else "bridge_away"
         raise SourceError(key, {"control": control, "meter": meter_id or "", "text": ""})
-
-    def can(self, meter_id: str, capability: Capability) -> bool:
-        """Whether a monitor says that it can; one that is not there now is believed to."""
-        return all(
-            monitor.identity.can(capability)
-            for monitor in self._monitors.values()
-            if monitor.id == meter_id
-        )
 
     async def command(
         self, control: str, value: Value, meter: str | None = None, timeout: float = 10
@@ -623,10 +709,21 @@ class I2CHub:
     @property
     def places(self) -> dict[str, Probe]:
         """What is on the bus beside working monitors, by place as people see it."""
-        return {
-            str(place): odd.probe
-            for place, odd in sorted(self._odd.items(), key=lambda item: _place_order(item[0]))
+        found = {
+            place: odd.probe
+            for place, odd in self._odd.items()
             if odd.probe.found is not Found.NOBODY
+        }
+        found |= dict.fromkeys(self._hidden, Probe(Found.HIDDEN))
+        return {str(place): found[place] for place in sorted(found, key=_place_order)}
+
+    @property
+    def diagnoses(self) -> dict[str, Diagnosis]:
+        """What monitors have said last of how they fare, by place as people see it."""
+        return {
+            str(each.place): each.diagnosis
+            for each in sorted(self._monitors.values(), key=_order)
+            if each.diagnosis is not None
         }
 
     def _tell_health(self) -> None:
@@ -645,16 +742,31 @@ class I2CHub:
                 monitor.seen = None
         self._listener.on_connected(connected)
 
-    def _event(self, meter: str, event: str, time: datetime, value: Value = None) -> None:
-        self._listener.on_event(BridgeEvent(meter=meter, event=event, value=value, time=time))
+    def _event(
+        self,
+        meter: str,
+        event: str,
+        time: datetime,
+        value: Value = None,
+        reason: str | None = None,
+    ) -> None:
+        self._listener.on_event(
+            BridgeEvent(meter=meter, event=event, value=value, reason=reason, time=time)
+        )
 
     def _trouble(self, key: str, detail: str) -> None:
         """Tell, at most once in ten minutes for the same thing."""
+        if self._is_news(key, detail):
+            self._listener.on_trouble(key, detail)
+
+    def _is_news(self, key: str, detail: str) -> bool:
+        """Whether it has not been told in the last ten minutes."""
         now = self._clock()[0]
         told = self._troubles.get((key, detail))
-        if told is None or now - told >= TROUBLE_INTERVAL:
-            self._troubles[key, detail] = now
-            self._listener.on_trouble(key, detail)
+        if told is not None and now - told < TROUBLE_INTERVAL:
+            return False
+        self._troubles[key, detail] = now
+        return True
 
 
 def _measurement_at(address: int) -> Transfer:

@@ -5,12 +5,7 @@ from math import pi, sin, sqrt
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.energy_meter.sources.i2c.waveform import (
-    Signal,
-    Waveform,
-    analyse,
-    harmonics_of,
-)
+from custom_components.energy_meter.metering.waveform import Signal, Waveform, analyse, harmonics_of
 from custom_components.energy_meter.waveform_svg import draw
 
 

@@ -19,7 +19,15 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
 from .backfill import Backfill
-from .bridge_shape import HUBS, firmware_of, grown, shape_from_json, shape_of, shape_to_json
+from .bridge_shape import (
+    HUBS,
+    MONITOR,
+    firmware_of,
+    grown,
+    shape_from_json,
+    shape_of,
+    shape_to_json,
+)
 from .bridge_watch import ROLLED_BACK, BridgeWatch
 from .circuit_moves import CircuitMoves
 from .const import (
@@ -365,15 +373,14 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
 
     def _new_subentry(self, hello: Hello, meter: MeterHello) -> ConfigSubentry:
         data: dict[str, Any] = {
-            # A monitor's own id is the same wherever it hangs.
-            CONF_IDENTITY: meter.id if self.is_hub else f"{hello.bridge}_{meter.id}",
+            CONF_IDENTITY: meter.id if self._is_monitor(meter.id) else f"{hello.bridge}_{meter.id}",
             CONF_METER: meter.id,
             CONF_ROLE: ROLE_NONE,
         }
         if meter.rated_current is not None:
             data[CONF_RATED_CURRENT] = meter.rated_current
-        if meter.serial is not None:
-            data[CONF_SERIAL_NUMBER] = meter.serial
+        if (serial := self._serial(meter)) is not None:
+            data[CONF_SERIAL_NUMBER] = serial
         alone = len(hello.meters) == 1
         return ConfigSubentry(
             data=MappingProxyType(data),
@@ -476,7 +483,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
                     meter_id=meter.identity,
                     manufacturer=said.manufacturer or "",
                     model=said.model or "",
-                    serial_number=said.serial,
+                    serial_number=self._serial(said),
                     firmware=said.firmware,
                     hardware=None,
                     phases=meter.shape.phases,
@@ -674,6 +681,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     def is_hub(self) -> bool:
         """Whether it is one for many circuits."""
         return self.hello is not None and self.hello.kind in HUBS
+
+    def _is_monitor(self, meter_id: str) -> bool:
+        """Whether it is a circuit of a hub, and not a meter of another kind beside them."""
+        return self.is_hub and MONITOR.fullmatch(meter_id) is not None
+
+    def _serial(self, meter: MeterHello) -> str | None:
+        return meter.serial or (meter.id.upper() if self._is_monitor(meter.id) else None)
 
     @property
     def problems(self) -> Mapping[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 import math
+import re
 from typing import Any, Final
 
 from .model import QUANTITIES, Control, ControlKind, MeterShape
@@ -11,6 +12,8 @@ from .sources.bridge.waveform import CAPABILITY as WAVEFORM
 
 HUBS: Final = frozenset({"i2c", "i2c_hub"})
 """Kinds of bridges whose meters are the circuits of a panel."""
+MONITOR: Final = re.compile(r"[0-9a-f]{16}")
+"""A monitor's own id, the same wherever it hangs."""
 BUFFER: Final = "buffer"
 """The capability of a bridge that keeps readings until they are acknowledged."""
 

@@ -4,13 +4,13 @@ A monitor has an id of its own, the same wherever it hangs. So one that a hub re
 where it answers no more, has moved. Nothing moves on a hello alone, which may be an old one: there have to be readings.
 """
 
-import re
 import time
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 
+from .bridge_shape import MONITOR
 from .const import CONF_IDENTITY, CONF_METER, DOMAIN, SUBENTRY_BRIDGE_METER
 from .flows.configured import ConfiguredMeter, hand_over
 
@@ -18,7 +18,6 @@ PATIENCE: Final = 10.0
 """Seconds that a monitor is read here before it is taken over: at a start the other hub may be the slower one."""
 TWIN: Final = 60.0
 """Seconds after which two hubs that both read it have two monitors with one id."""
-_MONITOR: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class CircuitMoves:
@@ -34,7 +33,7 @@ class CircuitMoves:
     @callback
     def elsewhere(self, meter_id: str) -> ConfiguredMeter | None:
         """Where else a monitor is set up."""
-        if not _MONITOR.fullmatch(meter_id):
+        if not MONITOR.fullmatch(meter_id):
             return None
         for entry in self.hass.config_entries.async_entries(DOMAIN):
             if entry.entry_id == self.entry.entry_id:

@@ -13,13 +13,15 @@ from .issues import Issue, async_clear, async_raise
 
 _ISSUES: Final[Mapping[str, Issue]] = {
     "address_shared": Issue.I2C_ADDRESS_SHARED,
-    "hidden": Issue.I2C_HIDDEN,
+    "address_hidden": Issue.I2C_HIDDEN,
     "id_twice": Issue.I2C_ID_TWICE,
     "monitor_version": Issue.I2C_MONITOR_VERSION,
     "bus_held": Issue.I2C_BUS_HELD,
     "bus_gone": Issue.I2C_BUS_GONE,
 }
 """{what a hub calls it: what a user is told}."""
+_OF_THE_BUS: Final = frozenset({"bus_held", "bus_gone"})
+"""Those that are of the whole bus: in place of places a hub says in its own words what it has seen, for its log."""
 
 
 class HubWatch:
@@ -37,10 +39,10 @@ class HubWatch:
 
         Args:
             problems: {word: places}; words that nobody here knows are left out.
-            hub: what is named where a problem has no place of its own.
+            hub: what the bus is called.
         """
         wanted = {
-            issue: ", ".join(problems[problem]) or hub
+            issue: hub if problem in _OF_THE_BUS else ", ".join(problems[problem]) or hub
             for problem, issue in _ISSUES.items()
             if problem in problems
         }

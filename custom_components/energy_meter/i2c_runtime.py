@@ -25,7 +25,7 @@ _STRETCH: Final = 12e-6
 """Seconds that a simulated monitor holds the clock after each byte."""
 _ODD_PROBLEMS: Final = {
     Found.SHARED: "address_shared",
-    Found.HIDDEN: "hidden",
+    Found.HIDDEN: "address_hidden",
     Found.TWIN: "id_twice",
     Found.OTHER_VERSION: "monitor_version",
 }

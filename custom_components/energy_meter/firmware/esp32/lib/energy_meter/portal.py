@@ -11,9 +11,10 @@ _MAX_REQUEST = 4096
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>Energy Meter bridge</title>
 <style>body{font:16px sans-serif;max-width:26em;margin:1em auto;padding:0 1em}label{display:block;margin:.8em 0 .2em}
-input{width:100%;box-sizing:border-box;font:inherit;padding:.4em}button{font:inherit;padding:.5em 1em;margin:1em 0}
+input,select{width:100%;box-sizing:border-box;font:inherit;padding:.4em}button{font:inherit;padding:.5em 1em;margin:1em 0}
 .e{background:#fdd;padding:.6em}code{font-size:1.1em}small{color:#555}</style>
 """
+_BUSES = (("", "none"), ("100000", "yes, at 100 kHz"), ("400000", "yes, at 400 kHz"))
 _FIELDS = (
     ("ssid", "Wi-Fi network", "text", ("wifi", "ssid")),
     ("password", "Wi-Fi password", "password", None),
@@ -23,6 +24,15 @@ _FIELDS = (
     ("mqtt", "Address of an MQTT broker (only for MQTT)", "text", ("mqtt", "host")),
     ("user", "MQTT user", "text", ("mqtt", "user")),
     ("mqtt_password", "MQTT password", "password", None),
+    ("i2c", "Circuit monitors on I²C", _BUSES, ("i2c", "freq")),
+    ("sda", "Pin of SDA", "text", ("i2c", "sda")),
+    ("scl", "Pin of SCL", "text", ("i2c", "scl")),
+    (
+        "multiplexers",
+        "Addresses of multiplexers, such as 0x70 0x71",
+        "text",
+        ("i2c", "multiplexers"),
+    ),
 )
 
 
@@ -42,6 +52,21 @@ def page(settings, networks, errors):
             value = ""
         elif name == "key":
             value = mac.grouped(value)
+        elif name == "multiplexers":
+            value = " ".join(["0x%02X" % address for address in value])
+        value = "" if value is None else str(value)
+        if kind is _BUSES:
+            chosen = value if settings["i2c"]["on"] else ""
+            parts.append(
+                '<label for="%s">%s</label><select id="%s" name="%s">' % (name, label, name, name)
+            )
+            parts.extend(
+                '<option value="%s"%s>%s</option>'
+                % (one, " selected" if one == chosen else "", text)
+                for one, text in kind
+            )
+            parts.append("</select>")
+            continue
         listed = ' list="n"' if name == "ssid" else ""
         parts.append(
             '<label for="%s">%s</label><input id="%s" name="%s" type="%s" value="%s"%s>'
@@ -81,7 +106,30 @@ def change_of(form):
         change["mqtt"] = {"on": True, "host": form["mqtt"], "user": form.get("user", "")}
         if form.get("mqtt_password"):
             change["mqtt"]["password"] = form["mqtt_password"]
+    if "i2c" in form:
+        change["i2c"] = _bus_of(form)
     return change
+
+
+def _bus_of(form):
+    """What the form says of the monitors' bus; what is no number stays as it is, for `config.checked` to say so."""
+    change = {"on": bool(form["i2c"])}
+    if form["i2c"]:
+        change["freq"] = _number(form["i2c"])
+    for name in ("sda", "scl"):
+        if form.get(name):
+            change[name] = _number(form[name])
+    if "multiplexers" in form:
+        words = form["multiplexers"].replace(",", " ").split()
+        change["multiplexers"] = [_number(word) for word in words]
+    return change
+
+
+def _number(text):
+    try:
+        return int(text, 0)
+    except ValueError:
+        return text
 
 
 def form_of(body):

@@ -20,6 +20,8 @@ STARTED = 0.6
 """Simulated seconds after which a monitor answers, also at its very first start."""
 ACS758 = 40
 """mV per ampere."""
+TIMSK1 = 0x6F
+"""Which interrupts timer 1 raises: without its own no more samples are taken."""
 COIL = ("B", 1)
 STRAPS = {"relay": ("C", 2), "rests closed": ("C", 3)}
 """Pins; a strap is in place when its pin is on ground."""

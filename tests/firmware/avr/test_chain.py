@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -22,7 +22,7 @@ from custom_components.energy_meter.const import DOMAIN
 from tests.support.avr_bench import AvrBench, BenchError, uno_node
 from tests.support.esp32 import KEY, Board, free_port, settings
 
-from .monitor import Monitor, monitors
+from .monitor import COIL, TIMSK1, Monitor, monitors, strap
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
@@ -56,7 +56,7 @@ def entity(hass: HomeAssistant, platform: str, key: str, meter: str) -> str | No
     """The entity of a meter for a key."""
     for entry in er.async_get(hass).entities.values():
         ours = entry.platform == DOMAIN and entry.domain == platform
-        if ours and entry.unique_id.endswith(f"_{meter}_{key}"):
+        if ours and f"_{entry.unique_id}".endswith(f"_{meter}_{key}"):
             return entry.entity_id
     return None
 
@@ -232,6 +232,60 @@ async def test_from_the_wave_through_the_i2c_bus_to_the_entity(hass: HomeAssista
                     harmonics: Any = wave["current"]
                     assert harmonics["harmonics"][0] == pytest.approx(3, abs=0.1)
                     assert harmonics["harmonics"][2] == pytest.approx(0.9, abs=0.05)
+                finally:
+                    await hass.config_entries.async_unload(entry.entry_id)
+                    await hass.async_block_till_done()
+
+
+async def test_a_monitors_relay_is_switched_over_the_i2c_bus_and_every_change_has_its_author(
+    hass: HomeAssistant,
+) -> None:
+    """Switch → command on the TWI pins → the coil's pin → read back; then a watchdog that puts it to rest."""
+    with monitors() as bench:
+        strap(bench, "relay")
+        bench.run(0.6)
+        name = f"{Monitor(bench).id:016x}"
+        entry = MockConfigEntry(
+            domain=DOMAIN,
+            title="Panel",
+            unique_id="i2c-1",
+            data={"kind": "bridge", "way": "i2c", "bus": 1, "multiplexers": []},
+        )
+        entry.add_to_hass(hass)
+        opener = "custom_components.energy_meter.i2c_runtime.open_bus"
+
+        def relay() -> State | None:
+            return hass.states.get(entity(hass, "switch", "relay", name) or "switch.none")
+
+        def author() -> tuple[str, Any, Any]:
+            state = relay()
+            assert state is not None
+            return state.state, state.attributes["changed_by"], state.attributes["reason"]
+
+        async def turn(way: str) -> None:
+            target = {"entity_id": entity(hass, "switch", "relay", name)}
+            await hass.services.async_call("switch", f"turn_{way}", target, blocking=True)
+
+        async with running(bench):
+            with patch(opener, side_effect=lambda number: SimulatedI2C(bench)):
+                assert await hass.config_entries.async_setup(entry.entry_id)
+                try:
+                    await until(lambda: (state := relay()) is not None and state.state == "off")
+                    await turn("on")
+                    assert bench.pin(*COIL) == 1
+                    assert author() == ("on", "Home Assistant", None)
+                    await asyncio.sleep(2.5)  # The measurements since then agree.
+                    assert author() == ("on", "Home Assistant", None)
+                    await turn("off")
+                    assert bench.pin(*COIL) == 0
+                    assert author() == ("off", "Home Assistant", None)
+
+                    await turn("on")
+                    bench.poke(TIMSK1, 0)  # No more samples: the watchdog bites.
+                    await until(lambda: bench.pin(*COIL) == 0)
+                    await until(lambda: author()[:2] == ("off", "meter"))
+                    await turn("on")
+                    assert bench.pin(*COIL) == 1
                 finally:
                     await hass.config_entries.async_unload(entry.entry_id)
                     await hass.async_block_till_done()

@@ -16,7 +16,7 @@ from custom_components.energy_meter.sources.i2c.registers import (
 )
 from tests.support.avr_bench import BenchError
 
-from .monitor import STARTED, Monitor, monitors
+from .monitor import STARTED, TIMSK1, Monitor, monitors
 
 TIME_OUT = 0.03
 """Simulated seconds after which a monitor has let the bus go."""
@@ -189,9 +189,6 @@ def test_a_memory_that_lost_its_energies_says_so(own: Monitor) -> None:
     flags = own.measurement()["flags"] or 0
     assert flags & Flag.EEPROM
     assert Monitor(own.bench).id == own.id
-
-
-TIMSK1 = 0x6F
 
 
 def test_the_watchdog_is_told_until_it_has_been_read(own: Monitor) -> None:

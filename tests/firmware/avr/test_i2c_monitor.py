@@ -21,11 +21,10 @@ from custom_components.energy_meter.sources.i2c.registers import (
 )
 from tests.support.avr_bench import BenchError
 
-from .monitor import ACS758, COIL, STARTED, Monitor, monitors, strap
+from .monitor import ACS758, COIL, STARTED, TIMSK1, Monitor, monitors, strap
 
 FULL = 35
 """A: the range of an ACS758-050B, 50 A at the peak of a sine."""
-TIMSK1 = 0x6F
 PLAIN: dict[str, float] = {
     "vrms": 230, "irms": 10, "hz": 50, "phi": 0, "noise": 0, "vdc": 2500, "idc": 2500,
     "vhold": -1, "ihold": -1, "igain": ACS758,

@@ -31,7 +31,12 @@ class HttpUplink:
         """`settings`: `http` of the configuration; `key`: the 20 characters, or None to leave posts unsigned."""
         self._bridge = bridge
         self._clock = bridge.clock
-        self._every_ms = int(settings["every"] * 1000)
+        every = settings["every"]
+        if bridge.settings["i2c"][
+            "on"
+        ]:  # The memory holds few of a hub's rounds: none waits for long.
+            every = min(every, bridge.settings["interval"])
+        self._every_ms = int(every * 1000)
         self._key = key.encode() if key else None
         tls, self._host, self._port, self._path = net.split_url(settings["url"])
         self._tls = (settings["verify"], settings["ca"]) if tls else None

@@ -175,6 +175,7 @@ def _bus(runtime: I2CRuntime) -> dict[str, Any]:
     }
     return {
         "health": health,
+        "monitors": {place: asdict(each) for place, each in runtime.hub.diagnoses.items()},
         "others": {place: probe.found for place, probe in runtime.hub.places.items()},
     }
 

@@ -8,9 +8,12 @@ import pytest
 
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.diagnostics import async_get_config_entry_diagnostics
-from custom_components.energy_meter.sources.simulated.panel import simulated_panel
+from custom_components.energy_meter.sources.simulated.panel import (
+    SimulatedMultiplexer,
+    simulated_panel,
+)
 
-from .support import entity_id, identity_of, panel_entry, running, shown, until
+from .support import bus_with, entity_id, identity_of, panel_entry, running, shown, until
 
 GONE = ("missing", "unavailable", "unknown")
 
@@ -154,11 +157,16 @@ async def test_totals_survive_a_restart_in_which_a_monitor_forgot(hass: HomeAssi
 
 async def test_diagnostics_tell_how_each_monitor_fares(hass: HomeAssistant) -> None:
     async with running(hass, 2) as panel:
+        await until(lambda: len(panel.runtime.hub.diagnoses) == 2)
         about = await async_get_config_entry_diagnostics(hass, panel.entry)
         assert about["bridge"]["connected"] is True
         assert about["bridge"]["counters"]["lines"] > 0
         assert len(about["meters"]) == 2
         bus = about["bridge"]["bus"]
+        monitors = bus["monitors"]  # What each says of itself.
+        assert monitors["0x09"]["reset"] == ("power",)
+        assert monitors["0x09"]["bus_errors"] == 0
+        assert monitors["0x09"]["uptime"] > 0
         assert bus["health"]["meters"].keys() == {"0x08", "0x09"}
         assert all(each["answering"] for each in bus["health"]["meters"].values())
         registry = er.async_get(hass)
@@ -166,3 +174,50 @@ async def test_diagnostics_tell_how_each_monitor_fares(hass: HomeAssistant) -> N
             assert registry.async_get_entity_id("sensor", DOMAIN, f"{panel.entry.entry_id}_{key}")
         rate = f"{identity_of(panel.monitors[0])}_error_rate"
         assert registry.async_get_entity_id("sensor", DOMAIN, rate)
+
+
+async def test_what_is_hidden_behind_a_multiplexer_is_a_repair(hass: HomeAssistant) -> None:
+    monitors = await hass.async_add_executor_job(simulated_panel, 2)
+    front, behind = monitors
+    behind.address = front.address
+    async with bus_with([front, SimulatedMultiplexer(0x70, {3: [behind]})]):
+        entry = panel_entry(multiplexers=[0x70])
+        entry.add_to_hass(hass)
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        issues = ir.async_get(hass)
+        issue = f"i2c_hidden.{entry.entry_id}"
+        await until(lambda: issues.async_get_issue(DOMAIN, issue) is not None)
+        told = issues.async_get_issue(DOMAIN, issue)
+        assert told is not None
+        assert (told.translation_placeholders or {})["places"] == "0x70/3 0x08"
+        await until(lambda: shown(hass, front, "power") not in GONE)
+        assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_a_monitor_is_restarted_by_a_button_that_somebody_has_to_look_for(
+    hass: HomeAssistant,
+) -> None:
+    entry = panel_entry()
+    entry.add_to_hass(hass)
+    monitors = await hass.async_add_executor_job(simulated_panel, 6)
+    pump = monitors[5]
+    registry = er.async_get(hass)
+    async with bus_with(monitors):
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        button = f"{identity_of(pump)}_restart"
+        await until(lambda: registry.async_get_entity_id("button", DOMAIN, button))
+        found = registry.async_get_entity_id("button", DOMAIN, button)
+        assert found is not None
+        assert registry.entities[found].disabled
+        registry.async_update_entity(found, disabled_by=None)
+        assert await hass.config_entries.async_reload(entry.entry_id)
+        await until(lambda: shown(hass, pump, "power") not in GONE)
+
+        pump.switch(False)
+        with pytest.raises(HomeAssistantError) as raised:
+            await hass.services.async_call("button", "press", {"entity_id": found}, blocking=True)
+        assert raised.value.translation_key == "i2c_relay_not_at_rest"
+        pump.switch(True)
+        await hass.services.async_call("button", "press", {"entity_id": found}, blocking=True)
+        await until(lambda: pump.diagnostics["reset"] == 0)
+        assert await hass.config_entries.async_unload(entry.entry_id)

@@ -17,19 +17,11 @@ from .sources.bridge.conversation import Conversation
 from .sources.i2c.bus import BusObject, I2CBus, open_bus
 from .sources.i2c.hub import I2CHub
 from .sources.i2c.multiplexer import Multiplexers
-from .sources.i2c.probe import Found
 from .sources.i2c.source import I2CSource
 
 DEFAULT_CIRCUITS: Final = 12
 _STRETCH: Final = 12e-6
 """Seconds that a simulated monitor holds the clock after each byte."""
-_ODD_PROBLEMS: Final = {
-    Found.SHARED: "address_shared",
-    Found.HIDDEN: "address_hidden",
-    Found.TWIN: "id_twice",
-    Found.OTHER_VERSION: "monitor_version",
-}
-_BUS_PROBLEMS: Final = frozenset({"bus_held", "bus_gone"})
 
 
 def bus_name(bus: int | str) -> str:
@@ -67,8 +59,6 @@ class I2CRuntime(BridgeRuntime):
     def __init__(self, hass: HomeAssistant, entry: EnergyMeterConfigEntry, bus: I2CBus) -> None:
         """Take the entry and its bus; nothing is opened before `async_start`."""
         self._bus = bus
-        self._bus_problems: set[str] = set()
-        """What was said of the bus since it last moved."""
         super().__init__(hass, entry, bus)
 
     @override
@@ -113,19 +103,13 @@ class I2CRuntime(BridgeRuntime):
     @property
     @override
     def problems(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = dict.fromkeys(sorted(self._bus_problems), ())
-        for place, probe in self.hub.places.items():
-            if (problem := _ODD_PROBLEMS.get(probe.found)) is not None:
-                found[problem] = (*found.get(problem, ()), place)
-        return found
+        return self.hub.problems
 
     @callback
     @override
     def on_trouble(self, key: str, detail: str) -> None:
         """Log it, and let a repair say what to do."""
         super().on_trouble(key, detail)
-        if key in _BUS_PROBLEMS:
-            self._bus_problems.add(key)
         self._look_for_problems()
 
     @callback
@@ -133,6 +117,4 @@ class I2CRuntime(BridgeRuntime):
     def on_connected(self, connected: bool) -> None:
         """Follow the bus; one that moves is no trouble any more."""
         super().on_connected(connected)
-        if connected:
-            self._bus_problems.clear()
         self._look_for_problems()

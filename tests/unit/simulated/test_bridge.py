@@ -33,11 +33,11 @@ class Host:
         self.signer: LineSigner | None = None
 
     @classmethod
-    async def connect(cls, port: int, key: str = KEY) -> Host:
+    async def connect(cls, port: int, key: str = KEY, bridge: str = BRIDGE) -> Host:
         """Connect and pair."""
-        host = cls(*await asyncio.open_connection(HOST, port))
+        host = cls(*await asyncio.open_connection(HOST, port, limit=2**17))
         challenge = await host.next()
-        assert challenge["bridge"] == BRIDGE
+        assert challenge["bridge"] == bridge
         handshake = HostHandshake(key, challenge["nonce"])
         host.send({"type": "auth", "nonce": handshake.nonce, "mac": handshake.proof})
         answer = await host.next()
@@ -51,9 +51,9 @@ class Host:
         line = json.dumps(message).encode()
         self.writer.write((self.signer.sign(line) if self.signer else line) + b"\n")
 
-    async def next(self, kind: str | None = None) -> dict[str, Any]:
+    async def next(self, kind: str | None = None, patience: float = 5) -> dict[str, Any]:
         """The next message, or the next of a kind; its signature has to be right."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience):
             while True:
                 line = (await self.reader.readuntil(b"\n")).rstrip()
                 body = self.signer.check(line) if self.signer else line

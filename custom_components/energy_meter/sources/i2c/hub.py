@@ -57,6 +57,13 @@ TROUBLE_INTERVAL: Final = 600.0
 MANUFACTURER: Final = "Energy Meter"
 KIND: Final = "i2c"
 _RESOLUTION: Final[Mapping[str, float]] = dict.fromkeys(ENERGIES, 1 / ENERGY_DIGITS)
+_PROBLEMS: Final[Mapping[Found, str]] = {
+    Found.SHARED: "address_shared",
+    Found.HIDDEN: "address_hidden",
+    Found.TWIN: "id_twice",
+    Found.OTHER_VERSION: "monitor_version",
+}
+_OF_THE_BUS: Final = frozenset({"bus_held", "bus_gone"})
 _ODD: Final[Mapping[Found, str]] = {
     Found.SHARED: "address_shared",
     Found.OTHER_VERSION: "monitor_version",
@@ -168,6 +175,8 @@ class I2CHub:
         self._cursor = 0
         self._changed = False
         self._troubles: dict[tuple[str, str], float] = {}
+        self._bus_problems: set[str] = set()
+        """What was wrong with the bus itself since it last moved."""
         self._health_due = 0.0
         self._started = 0.0
         self._load: float | None = None
@@ -726,6 +735,15 @@ class I2CHub:
             if each.diagnosis is not None
         }
 
+    @property
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """What is wrong now in the words of the bridge protocol: {problem: places}."""
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(sorted(self._bus_problems), ())
+        for place, probe in self.places.items():
+            if (problem := _PROBLEMS.get(probe.found)) is not None:
+                found[problem] = (*found.get(problem, ()), place)
+        return found
+
     def _tell_health(self) -> None:
         now = self._clock()[0]
         if now >= self._health_due:
@@ -736,7 +754,9 @@ class I2CHub:
         if connected == self._connected:
             return
         self._connected = connected
-        if not connected:
+        if connected:
+            self._bus_problems.clear()
+        else:
             for monitor in self._monitors.values():
                 monitor.answering = False
                 monitor.seen = None
@@ -756,6 +776,8 @@ class I2CHub:
 
     def _trouble(self, key: str, detail: str) -> None:
         """Tell, at most once in ten minutes for the same thing."""
+        if key in _OF_THE_BUS:
+            self._bus_problems.add(key)
         if self._is_news(key, detail):
             self._listener.on_trouble(key, detail)
 

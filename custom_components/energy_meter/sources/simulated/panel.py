@@ -595,21 +595,27 @@ class SimulatedI2CBus:
             self._pace(seconds)
 
 
-def panel_id(number: int) -> int:
-    """The id of the panel's monitor of this number: the same in every run."""
-    return Random(f"panel {number}").getrandbits(63) | 1
+def panel_id(number: int, panel: str = "panel") -> int:
+    """The id of a panel's monitor of this number: the same in every run."""
+    return Random(f"{panel} {number}").getrandbits(63) | 1
 
 
 def simulated_panel(
-    count: int, *, clock: Callable[[], float] = time.time, house: House | None = None
+    count: int,
+    *,
+    clock: Callable[[], float] = time.time,
+    house: House | None = None,
+    panel: str = "panel",
 ) -> list[SimulatedMonitor]:
-    """`count` monitors at 0x08 and up; the pond pump's has a relay.
+    """`count` monitors at 0x08 and up, whose ids hang on the panel's name; the pond pump's has a relay.
 
     Working out the house takes some tenths of a second, so keep it off the event loop.
     """
     monitors = []
     for number, circuit in enumerate(panel_circuits(count, house)):
-        monitor = SimulatedMonitor(panel_id(number), FIRST_ADDRESS + number, circuit, clock=clock)
+        monitor = SimulatedMonitor(
+            panel_id(number, panel), FIRST_ADDRESS + number, circuit, clock=clock
+        )
         if circuit.name == "Pond pump":
             monitor.capabilities |= Capability.RELAY
         monitors.append(monitor)

@@ -148,6 +148,23 @@ async def test_monitors_behind_multiplexers_are_found_by_segment(tmp_path: Path)
         assert one.present == {id_of(monitor) for monitor in one.monitors}
 
 
+async def test_somebody_behind_a_monitor_on_the_trunk_is_told(tmp_path: Path) -> None:
+    """The same address on a segment as on the trunk cannot be read; who is on the trunk goes on."""
+
+    def arrange(monitors: list[SimulatedMonitor]) -> list[Any]:
+        monitors[2].address = monitors[0].address
+        return [*monitors[:2], SimulatedMultiplexer(0x70, {3: [monitors[2]]})]
+
+    async with hub(tmp_path, 3, arrange=arrange, i2c={"multiplexers": [0x70]}) as one:
+        await one.passes(20)
+        assert one.problems == {"address_hidden": ["0x70/3 0x08"]}
+        assert one.present == {id_of(monitor) for monitor in one.monitors[:2]}
+        assert all(set(gaps(one, monitor)) == {1} for monitor in one.monitors[:2])
+        one.monitors[2].power(False)
+        await one.passes(20)
+        assert one.problems == {}
+
+
 async def test_two_monitors_at_one_address_are_told_and_nothing_is_taken_of_them(
     tmp_path: Path,
 ) -> None:
@@ -422,7 +439,7 @@ async def test_commands_are_carried_out_and_read_back(tmp_path: Path) -> None:
             answer = await one.command(other, control, value)
             assert (answer["ok"], answer["value"]) == (True, pytest.approx(value))
             assert other.calibration[control] == written
-        for control in ("identify", "learn_zero", "reset_energy"):
+        for control in ("identify", "learn_zero", "reset_energy", "restart"):
             answer = await one.command(other, control)
             assert (answer["ok"], answer["value"]) == (True, None)
         for control, value, error in (
@@ -444,7 +461,8 @@ async def test_commands_are_carried_out_and_read_back(tmp_path: Path) -> None:
         answer = await one.ask(type="command", meter="0" * 16, control="relay", value=1)
         assert answer["error"] == "unknown_meter"
         await one.passes(3)
-        assert all(set(gaps(one, monitor)) == {1} for monitor in one.monitors)
+        others = [monitor for monitor in one.monitors if monitor is not other]
+        assert all(set(gaps(one, monitor)) == {1} for monitor in others)
 
 
 async def test_a_monitor_that_moves_keeps_its_id(tmp_path: Path) -> None:
@@ -471,7 +489,14 @@ async def test_a_relay_that_moves_by_itself_is_told(tmp_path: Path) -> None:
         pump.relay = 0
         await one.passes(2)
         (event,) = one.events("relay")
-        assert (event["meter"], event["value"]) == (id_of(pump), 0)
+        assert (event["meter"], event["value"], event.get("reason")) == (id_of(pump), 0, None)
+        pump.power(False)
+        pump.relay, pump.flags = 1, Flag.WATCHDOG
+        await one.passes(1)
+        pump.power(True)
+        await one.passes(2)
+        event = one.events("relay")[-1]
+        assert (event["value"], event["reason"]) == (1, "watchdog")
 
 
 async def test_a_command_to_a_monitor_that_has_gone_is_answered(tmp_path: Path) -> None:

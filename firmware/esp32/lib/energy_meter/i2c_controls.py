@@ -24,6 +24,7 @@ CONTROLS = (
     ("identify", "button", blocks.BLINK, 1, None, None, None, None, blocks.LED),
     ("learn_zero", "button", blocks.LEARN_ZERO, 1, None, None, None, None, 0),
     ("reset_energy", "button", blocks.RESET_ENERGY, 1, None, None, None, None, 0),
+    ("restart", "button", blocks.RESTART, 1, None, None, None, None, 0),
 )
 CALIBRATED = ("voltage_gain", "current_gain", "phase_shift", "dead_band")
 """In the order of the calibration block."""
@@ -35,6 +36,7 @@ _REFUSALS = {
     5: ("not_allowed", "the address is set by the monitor's switch"),
     6: ("unsupported", "this monitor's hardware cannot do it"),
     7: ("not_allowed", "the monitor could not do it now"),
+    8: ("not_allowed", "switch the relay to where it stands without current first"),
 }
 
 

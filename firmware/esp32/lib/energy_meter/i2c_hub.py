@@ -29,10 +29,12 @@ _VISITS = 2
 """How often a foreign chip is looked at before it is left alone for good."""
 _LONGEST_REOPEN_MS = 10_000
 _DIAGNOSED_EVERY_S = 60
+_BEHIND_PER_ROUND = 2
 _BUSY_TRIES = 150
 _PROBLEMS = {
     probe.SHARED: ("address_shared", "two monitors at %s: give one of them another address"),
     probe.OTHER_VERSION: ("monitor_version", "the monitor at %s speaks another version"),
+    probe.HIDDEN: ("address_hidden", "somebody at %s has the address of a monitor on the trunk"),
     probe.TWIN: ("id_twice", "two monitors have one id, one of them at %s"),
 }
 
@@ -72,6 +74,9 @@ class Hub:
         """Places whose monitor is gone → when, ms."""
         self._blocks = {}
         """Boot and sequence of each monitor's last block, by id; who comes back has to have a new one."""
+        self._hidden = set()
+        """Places on segments behind monitors on the trunk."""
+        self._behind = 0
         self._twins = {}
         """Place of a twin → that of the other one."""
         self._data = bytearray(blocks.MEASUREMENT[1])
@@ -142,6 +147,8 @@ class Hub:
 
     def _tell_problems(self):
         found = {}
+        for place in sorted(self._hidden):
+            found.setdefault(_PROBLEMS[probe.HIDDEN][0], []).append(place_text(place))
         for place in sorted(self._odd):
             problem = _PROBLEMS.get(self._odd[place].found)
             if problem:
@@ -188,6 +195,7 @@ class Hub:
         except probe.BusHeld:
             self._failed("bus_held", "i2c: SDA or SCL is held low, or nothing moves")
             return False
+        await self._look_behind()
         await self._diagnose()
         self._tell_problems()
         self.rounds += 1
@@ -275,15 +283,19 @@ class Hub:
         """What a block says beside its values: a relay that moved, why the monitor started anew."""
         data = self._data
         flags = data[6] | data[7] << 8
+        reason = None
         if monitor.boot_told != data[4]:
+            if monitor.boot_told is not None:
+                reason = "restart"
             monitor.boot_told = data[4]
             for bit, event in ((blocks.WATCHDOG, "watchdog"), (blocks.BROWN_OUT, "brown_out")):
                 if flags & bit:
+                    reason = event
                     self._bridge.event(event, monitor.id)
         if monitor.capabilities & blocks.RELAY:
             before, monitor.relay = monitor.relay, data[5] & 1
             if before is not None and before != monitor.relay:
-                self._bridge.event("relay", monitor.id, monitor.relay * MICRO)
+                self._bridge.event("relay", monitor.id, monitor.relay * MICRO, reason)
 
     def _missed(self, monitor):
         """A round without a good block."""
@@ -392,6 +404,24 @@ class Hub:
                 self._forget(place)
             elif found not in (probe.NOBODY, probe.TROUBLE):
                 await self._found(place, found, data)
+
+    async def _look_behind(self):
+        """See whether somebody on a segment has the address of a monitor on the trunk: nobody else asks there."""
+        segments = self._bus.segments()[1:]
+        front = [monitor for place, monitor in self.monitors.items() if not place >> 8]
+        count = len(segments) * len(front)
+        self._hidden = {place for place in self._hidden if place & 0xFF in self.monitors}
+        for _ in range(min(count, _BEHIND_PER_ROUND)):
+            self._behind = (self._behind + 1) % count
+            monitor = front[self._behind % len(front)]
+            place = place_of(segments[self._behind // len(front)], monitor.place)
+            self._forget(place)  # What was seen there was seen through the monitor on the trunk.
+            found = await probe.look_behind(self._bus, place, monitor.key)
+            if found == probe.HIDDEN and place not in self._hidden:
+                self._hidden.add(place)
+                self._bridge.log("warning", "i2c: " + _PROBLEMS[found][1] % place_text(place))
+            elif found == probe.NOBODY:
+                self._hidden.discard(place)
 
     def _forget(self, place):
         for table in (self._odd, self._missing, self._twins):

@@ -7,9 +7,12 @@ written to it.
 from .i2c_blocks import IDENTITY, MAGIC, VERSION, is_good, speaks_for_two
 from .i2c_bus import DISTURBED, NO_ANSWER
 
-NOBODY, MONITOR, FOREIGN, SHARED, OTHER_VERSION, TWIN, UNCLEAR, TROUBLE = range(8)
-"""What is there; a twin has the id of another monitor, what is unclear may become clear, trouble is the bus's own."""
+NOBODY, MONITOR, FOREIGN, SHARED, OTHER_VERSION, TWIN, HIDDEN, UNCLEAR, TROUBLE = range(9)
+"""What is there: a twin has the id of another monitor, somebody hidden is on a segment at the address of a monitor on
+the trunk, what is unclear may become clear, trouble is the bus's own."""
 _ATTEMPTS = 3
+_ATTEMPTS_BEHIND = 6
+"""Comparisons before somebody counts as hidden: so often in a row noise does not look like it."""
 _ZEROS = 4
 """Answers in a row of nothing but zeros: SDA is held low, and everybody seems to be there."""
 _DISTURBANCES = 4
@@ -64,3 +67,24 @@ async def examine(bus, place, urgent=False):
     if two == _ATTEMPTS:
         return SHARED, None
     return UNCLEAR if magic or not any(data) else FOREIGN, None
+
+
+async def look_behind(bus, place, key):
+    """What answers on a segment beside the monitor of that id (eight bytes) on the trunk: by plain reads alone.
+
+    With the segment selected both answer at once, and a bit reads 0 if either sends 0: what comes is then never the
+    monitor's identity, while without the segment it is. Returns NOBODY, HIDDEN, or UNCLEAR if it could not be told.
+    """
+    data = bytearray(IDENTITY[1])
+    for _ in range(_ATTEMPTS_BEHIND):
+        if await bus.read(place, None, data):
+            return UNCLEAR
+        if _is(data, key):
+            return NOBODY
+        if await bus.read(place & 0xFF, None, data) or not _is(data, key):
+            return UNCLEAR
+    return HIDDEN
+
+
+def _is(data, key):
+    return data[:4] == MAGIC and is_good(IDENTITY[0], data) and data[6:14] == key

@@ -243,3 +243,16 @@ async def running(rig: Rig, story: Callable[[Rig], Awaitable[None]]) -> None:
         await story(rig)
     finally:
         await rig.hub.stop()
+
+
+def check_values(rig: Rig) -> None:
+    """Everything that was ever published is what the circuit carried."""
+    circuits = {f"{monitor.id:016x}": monitor.circuit for monitor in rig.monitors}
+    for reading, _ in rig.heard.readings:
+        circuit = circuits[reading.meter_id]
+        # A window ends up to 0.2 s before it is read, and the house moves on meanwhile.
+        near = [circuit.at(reading.time.timestamp() - back / 100) for back in range(0, 60, 4)]
+        for name in ("voltage", "power", "current"):
+            figure = reading.values[name]
+            assert figure is not None
+            assert min(abs(figure - getattr(now, name)) for now in near) < 2.0

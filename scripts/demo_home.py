@@ -57,22 +57,25 @@ automation:
   - alias: Tell what load shedding does
     mode: queued
     triggers:
-      - trigger: state
-        entity_id: event.load_shedding_log
-    conditions:
-      - "{{{{ trigger.to_state.attributes.event_type in ['shed', 'restored'] }}}}"
+      - trigger: energy_meter.load_shed
+        target:
+          entity_id: event.load_shedding_log
+      - trigger: energy_meter.load_restored
+        target:
+          entity_id: event.load_shedding_log
     actions:
       - action: persistent_notification.create
         data:
           title: Load shedding
           message: >-
             {{% set log = trigger.to_state.attributes %}}
-            {{{{ states('sensor.flat_clock') }}}}: {{{{ log.load }}}}
-            {{{{ 'off' if log.event_type == 'shed' else 'on again' }}}},
-            at {{{{ log.value }}}} W of {{{{ log.bound }}}} W.
+            {{{{ states('sensor.house_clock') }}}}: {{{{ log.load }}}}
+            {{{{ 'off' if log.event_type == 'shed' else 'on again' }}}}.
+            {{{{ log.limit }}}} carried {{{{ log.value }}}} A of {{{{ log.bound }}}} A.
 
 energy_meter_demo:
   meters: {meters}
+  shedding: {shedding}
   fast: {fast}
   bridge_port: {bridge_port}
   bridge_key: {bridge_key}
@@ -126,6 +129,7 @@ def write_configuration(
     *,
     days: int,
     meters: bool,
+    shedding: bool,
     bridge: tuple[int, str],
     circuits: int = CIRCUITS,
     fast: bool = False,
@@ -147,6 +151,7 @@ def write_configuration(
         CONFIGURATION.format(
             days=days,
             meters=str(meters).lower(),
+            shedding=str(shedding).lower(),
             fast=str(fast).lower(),
             bridge_port=bridge[0],
             bridge_key=bridge[1],
@@ -249,6 +254,7 @@ async def run(arguments: argparse.Namespace) -> None:
             port,
             days=arguments.days,
             meters=not arguments.empty,
+            shedding=not (arguments.empty or arguments.no_shedding),
             bridge=bridge,
             circuits=arguments.circuits,
             fast=arguments.fast,
@@ -269,7 +275,7 @@ async def run(arguments: argparse.Namespace) -> None:
             if serial_port is None:
                 print(f"The house's energy: {base}/energy")
                 print(
-                    "Load shedding, when the oven and the car are too much at six:"
+                    "Load shedding, when supper and the car are too much at half past six:"
                     f" {base}/logbook?entity_id=event.load_shedding_log"
                 )
             else:
@@ -303,7 +309,10 @@ def main() -> int:
     )
     parser.add_argument("--empty", action="store_true", help="start without any configured meter")
     parser.add_argument(
-        "--fast", action="store_true", help="let a day of the flat pass in less than ten minutes"
+        "--fast", action="store_true", help="let a day of the house pass in less than ten minutes"
+    )
+    parser.add_argument(
+        "--no-shedding", action="store_true", help="leave load shedding for you to set up"
     )
     parser.add_argument("--port", type=int, help="port of the user interface; 0 for any free one")
     parser.add_argument("--days", type=int, default=7, help="days of history (default: 7)")

@@ -39,6 +39,7 @@ from custom_components.energy_meter.const import (
     CONF_ROLE,
     CONF_TRANSPORT,
     CONF_WAY,
+    DEFAULT_FAST_INTERVAL,
     DOMAIN as ENERGY_METER,
     KIND_BRIDGE,
     PRODUCTION_EXPORT,
@@ -62,7 +63,7 @@ from custom_components.energy_meter.sources.simulated.meter import METERS, Simul
 from custom_components.energy_meter.sources.simulated.panel import panel_circuits, panel_id
 
 from .history import Shown, import_history
-from .shedding import TITLE as SHEDDING, async_furnish_flat, settings, subentries
+from .shedding import TITLE as SHEDDING, async_furnish_house, hurry, settings, subentries
 
 DOMAIN = "energy_meter_demo"
 
@@ -81,6 +82,7 @@ _AREAS = {
     "workshop": "Workshop",
     "washing": "Workshop",
     "pump": "Garden",
+    "water_heater": "Cellar",
 }
 _PATIENCE = 60
 """Seconds within which the sensors should have their first values."""
@@ -95,13 +97,16 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
         try:
             await _async_add_user(hass, options["user"], options["password"])
             fast: bool = options["fast"]
-            await async_furnish_flat(hass, config, fast=fast)
+            await async_furnish_house(hass, config)
             if options["meters"]:
-                await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
                 await _async_add_bridge(hass, options["bridge_port"], options["bridge_key"])
                 if options["circuits"]:
                     await _async_add_panel(hass, options["circuits"])
-                await _async_furnish(hass, options["days"])
+                await _async_furnish(hass, options["days"], fast=fast)
+            if options["shedding"]:
+                await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
+            if fast:
+                hurry()
             outcome = "ready"
         finally:
             path = Path(hass.config.path("outcome"))
@@ -215,8 +220,8 @@ async def _async_add_panel(hass: HomeAssistant, circuits: int) -> None:
     await _async_add_entry(hass, "Panel", entry, subentries, unique_id=hub)
 
 
-async def _async_furnish(hass: HomeAssistant, days: int) -> None:
-    """Set up the line with all its meters, and give them a past."""
+async def _async_furnish(hass: HomeAssistant, days: int, *, fast: bool) -> None:
+    """Set up the line with all its meters, and give them a past; a fast house is looked at more often."""
     meters = await hass.async_add_executor_job(_meters)
     areas = ar.async_get(hass)
     drafts = {
@@ -229,6 +234,7 @@ async def _async_furnish(hass: HomeAssistant, days: int) -> None:
             role=_ROLES.get(meter.spec.circuit, ROLE_DEVICE),
             production=_PRODUCTION.get(meter.spec.circuit),
             area=areas.async_get_or_create(_AREAS[meter.spec.circuit]).id,
+            fast_interval=1.0 if fast else DEFAULT_FAST_INTERVAL,
         )
         for meter in meters
     }

@@ -1,68 +1,56 @@
-"""Sensors of the flat in the story about load shedding."""
+"""The clock of the simulated house, which runs fast with `--fast`."""
 
-from collections.abc import Callable
+from datetime import datetime, timedelta
+import time
 from typing import Final, override
 
-from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorStateClass
-from homeassistant.const import UnitOfPower
-from homeassistant.core import HomeAssistant
+from homeassistant.components.sensor import SensorEntity
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddEntitiesCallback
+from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
+from custom_components.energy_meter.sources.simulated.house import House, shared_house
+
 from . import story
-from .flat import DATA_FLAT, Flat
 
-POWERS: Final[tuple[tuple[str, Callable[[Flat], float]], ...]] = (
-    ("Flat supply", lambda flat: flat.supply),
-    ("Water heater power", lambda flat: flat.heater),
-    ("Car power", lambda flat: flat.car),
-)
+INTERVAL: Final = timedelta(seconds=1)
 
 
-class _FlatSensor(SensorEntity):
+class ClockSensor(SensorEntity):
+    """The time in the house."""
+
     _attr_should_poll = False
+    _attr_name = "House clock"
+    _attr_unique_id = "clock"
+    _attr_icon = "mdi:clock-outline"
 
-    def __init__(self, flat: Flat, name: str) -> None:
-        self.flat = flat
-        self._attr_name = name
-        self._attr_unique_id = name
+    def __init__(self, house: House) -> None:
+        """Show this house's."""
+        self.house = house
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Follow the flat."""
-        self.async_on_remove(self.flat.async_listen(self.async_write_ha_state))
+        """Go on until Home Assistant ends."""
+        self.async_on_remove(
+            async_track_time_interval(
+                self.hass,
+                self._tick,
+                INTERVAL,
+                name="energy meter demo clock",
+                cancel_on_shutdown=True,
+            )
+        )
 
-
-class PowerSensor(_FlatSensor):
-    """What something takes."""
-
-    _attr_device_class = SensorDeviceClass.POWER
-    _attr_state_class = SensorStateClass.MEASUREMENT
-    _attr_native_unit_of_measurement = UnitOfPower.WATT
-    _attr_suggested_display_precision = 0
-
-    def __init__(self, flat: Flat, name: str, value: Callable[[Flat], float]) -> None:
-        """Show this."""
-        super().__init__(flat, name)
-        self._value = value
-
-    @property
-    @override
-    def native_value(self) -> float:
-        """Watts now."""
-        return round(self._value(self.flat), 1)
-
-
-class ClockSensor(_FlatSensor):
-    """The time in the story."""
-
-    _attr_icon = "mdi:clock-outline"
+    @callback
+    def _tick(self, _now: datetime) -> None:
+        self.async_write_ha_state()
 
     @property
     @override
     def native_value(self) -> str:
-        """Hours and minutes."""
-        return story.clock(self.flat.minute)
+        """Day, hours and minutes."""
+        return story.clock(self.house.mains.pace.at(time.time()))
 
 
 async def async_setup_platform(
@@ -71,11 +59,5 @@ async def async_setup_platform(
     async_add_entities: AddEntitiesCallback,
     discovery_info: DiscoveryInfoType | None = None,
 ) -> None:
-    """Add the flat's sensors."""
-    flat = hass.data[DATA_FLAT]
-    async_add_entities(
-        [
-            *(PowerSensor(flat, name, value) for name, value in POWERS),
-            ClockSensor(flat, "Flat clock"),
-        ]
-    )
+    """Add the clock."""
+    async_add_entities([ClockSensor(shared_house())])

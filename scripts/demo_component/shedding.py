@@ -1,6 +1,7 @@
-"""Load shedding for the flat, set up as a user would."""
+"""Load shedding for the simulated house, set up as a user would."""
 
 from collections.abc import Mapping
+import time
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigSubentryData
@@ -10,9 +11,10 @@ from homeassistant.helpers.discovery import async_load_platform
 from homeassistant.helpers.typing import ConfigType
 
 from custom_components.energy_meter.const import CONF_KIND, KIND_LOAD_SHEDDING
+from custom_components.energy_meter.sources.simulated.circuit import PHASES
+from custom_components.energy_meter.sources.simulated.house import shared_house
 
 from . import story
-from .flat import DATA_FLAT, Flat
 
 TITLE: Final = "Load shedding"
 
@@ -31,31 +33,35 @@ def settings(*, fast: bool) -> Mapping[str, Any]:
 
 
 def subentries(*, fast: bool) -> tuple[ConfigSubentryData, ...]:
-    """One limit and two loads."""
-    common = {"phase": "single", "restorable": True, "protected": False}
-    return (
+    """The main fuse on each phase, and two loads."""
+    common = {"restorable": True, "protected": False}
+    fuses = (
         ConfigSubentryData(
             data={
-                "sensor": "sensor.flat_supply",
-                "measure": "power",
-                "phase": "all",
+                "sensor": f"sensor.cellar_grid_connection_current_{phase}",
+                "measure": "current",
+                "phase": phase,
                 "urgency": "hard",
-                "value": story.LIMIT,
+                "value": story.FUSE,
                 "delay": 0,
                 "freshness": 30,
                 "invert": False,
             },
             subentry_type="limit",
-            title="Flat supply",
+            title=f"Main fuse {phase.upper()}",
             unique_id=None,
-        ),
+        )
+        for phase in PHASES
+    )
+    loads = (
         ConfigSubentryData(
             data={
-                "entity": "switch.water_heater",
+                "entity": "switch.cellar_water_heater_relay",
+                "phase": "l2",
                 "order": 1,
                 "power": story.HEATER,
-                "power_sensor": "sensor.water_heater_power",
-                "min_off": 3 if fast else 60,
+                "power_sensor": "sensor.cellar_water_heater_power",
+                "min_off": 3 if fast else 600,
                 **common,
             },
             subentry_type="load",
@@ -64,10 +70,11 @@ def subentries(*, fast: bool) -> tuple[ConfigSubentryData, ...]:
         ),
         ConfigSubentryData(
             data={
-                "entity": "switch.car_charger",
+                "entity": "switch.wallbox",
+                "phase": "all",
                 "order": 2,
                 "power": story.CAR,
-                "power_sensor": "sensor.car_power",
+                "power_sensor": "sensor.garage_car_charger_power",
                 "min_off": 3 if fast else 300,
                 **common,
             },
@@ -76,12 +83,17 @@ def subentries(*, fast: bool) -> tuple[ConfigSubentryData, ...]:
             unique_id=None,
         ),
     )
+    return (*fuses, *loads)
 
 
-async def async_furnish_flat(hass: HomeAssistant, config: ConfigType, *, fast: bool) -> None:
-    """Have the flat's devices; load shedding itself is an entry and comes after them."""
-    hass.data[DATA_FLAT] = flat = Flat(fast=fast)
+async def async_furnish_house(hass: HomeAssistant, config: ConfigType) -> None:
+    """Have what is no meter: the wallbox and the house's clock."""
+    await hass.async_add_executor_job(shared_house)
     for platform in (Platform.SENSOR, Platform.SWITCH):
         await async_load_platform(hass, platform, "energy_meter_demo", {}, config)
     await hass.async_block_till_done()
-    flat.async_run(hass)
+
+
+def hurry() -> None:
+    """Let the house live a day in some minutes from now on."""
+    shared_house().mains.pace = story.fast_pace(time.time())

@@ -1,50 +1,48 @@
-"""Switches of the flat in the story about load shedding."""
+"""The switch of the car's wallbox, as if an integration of its maker had brought it."""
 
-from typing import Any, Final, override
+import time
+from typing import Any, override
 
 from homeassistant.components.switch import SwitchEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddEntitiesCallback
 from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
-from .flat import DATA_FLAT, Flat
+from custom_components.energy_meter.sources.simulated.circuit import Relay
+from custom_components.energy_meter.sources.simulated.house import shared_house
 
-SWITCHES: Final = (("Water heater", "heater_on"), ("Car charger", "car_on"))
 
-
-class FlatSwitch(SwitchEntity):
-    """Something that can be switched off."""
+class Wallbox(SwitchEntity):
+    """Lets the car charge, or not."""
 
     _attr_should_poll = False
+    _attr_name = "Wallbox"
+    _attr_unique_id = "wallbox"
+    _attr_icon = "mdi:ev-station"
 
-    def __init__(self, flat: Flat, name: str, attribute: str) -> None:
-        """Switch this."""
-        self.flat = flat
-        self._attribute = attribute
-        self._attr_name = name
-        self._attr_unique_id = name
+    def __init__(self, relay: Relay) -> None:
+        """Switch the car's relay in the simulated house."""
+        self.relay = relay
 
     @property
     @override
     def is_on(self) -> bool:
-        """Whether it is on."""
-        on: bool = getattr(self.flat, self._attribute)
-        return on
+        """Whether the car may charge."""
+        return self.relay.is_on
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        """Switch it on."""
+        """Let it charge."""
         self._set(True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
-        """Switch it off."""
+        """Stop it."""
         self._set(False)
 
     def _set(self, on: bool) -> None:
-        setattr(self.flat, self._attribute, on)
+        self.relay.switch(on, time.time())
         self.async_write_ha_state()
-        self.flat.async_changed()
 
 
 async def async_setup_platform(
@@ -53,6 +51,5 @@ async def async_setup_platform(
     async_add_entities: AddEntitiesCallback,
     discovery_info: DiscoveryInfoType | None = None,
 ) -> None:
-    """Add the flat's switches."""
-    flat = hass.data[DATA_FLAT]
-    async_add_entities(FlatSwitch(flat, name, attribute) for name, attribute in SWITCHES)
+    """Add the wallbox."""
+    async_add_entities([Wallbox(shared_house().relays["car"])])

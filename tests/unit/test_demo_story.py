@@ -1,66 +1,104 @@
-"""The demo's day has in it what load shedding is for, and load shedding gets it through the day."""
+"""The simulated house's evenings have in them what load shedding is for, and load shedding gets it through them."""
+
+from functools import cache
 
 import pytest
 
-from custom_components.energy_meter.load_shedding import Act, Controller, Event, Observation
+from custom_components.energy_meter.load_shedding import Act, Controller, Event, Observation, Plan
 from custom_components.energy_meter.shedder.plan_data import limit_of, load_of, settings_of
+from custom_components.energy_meter.sources.simulated.circuit import PHASES
+from custom_components.energy_meter.sources.simulated.house import House
 from scripts.demo_component import shedding, story
 
-
-def test_oven_and_car_together_are_too_much_and_either_alone_is_not() -> None:
-    most = max(
-        story.house(minute) + story.heater(minute, on=True) + story.car(minute, on=True)
-        for minute in range(story.MINUTES)
-    )
-    assert most > story.LIMIT
-    assert all(story.house(m) + story.car(m, on=False) < story.LIMIT for m in range(story.MINUTES))
+READ = {"Water heater": "water_heater", "Car charger": "car"}
+"""The circuits that load shedding switches, by the names of the loads."""
+DAY = 86_400
+WEDNESDAY = story.fast_pace(0.0).start
+"""An hour before supper."""
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_the_water_heater_and_then_the_car_go_off_and_come_back(fast: bool) -> None:
-    from custom_components.energy_meter.load_shedding import Plan
+@cache
+def plain() -> House:
+    """A house in which nothing is switched."""
+    return House()
 
-    limit, *loads = shedding.subentries(fast=fast)
+
+def most(day: int, *without: str) -> float:
+    """The highest current on the phase of the oven in an evening, without some circuits, A."""
+    house, start = plain(), WEDNESDAY + day * DAY
+    found = 0.0
+    for time in range(int(start), int(start) + 3 * 3_600, 20):
+        power = house.circuits["grid"].at("l2", time).power
+        power -= sum(house.circuits[name].at("l2", time).power for name in without)
+        found = max(found, power / house.mains.voltage("l2", time))
+    return found
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_supper_and_car_together_are_too_much_and_either_alone_is_not(day: int) -> None:
+    assert most(day) > story.FUSE
+    assert most(day, "car") < story.FUSE
+    assert most(day, "kitchen") < story.FUSE
+
+
+def test_the_fast_day_begins_on_a_wednesday_before_supper() -> None:
+    assert story.clock(story.fast_pace(1_000.0).at(1_000.0)) == "Wednesday 17:00"
+    assert story.clock(story.fast_pace(1_000.0).at(1_024.0)) == "Wednesday 18:00"
+    assert story.clock(story.fast_pace(1_000.0).at(999.0)) != "Wednesday 17:00"
+
+
+@pytest.mark.parametrize(
+    ("fast", "day"), [(True, 0), *((False, day) for day in (0, 1, 4))], ids=str
+)
+def test_the_water_heater_and_then_the_car_go_off_and_come_back(fast: bool, day: int) -> None:
+    house = House()
+    parts = shedding.subentries(fast=fast)
     plan = Plan(
-        (limit_of("limit", limit["title"], limit["data"]),),
-        tuple(load_of(one["title"], one["title"], one["data"]) for one in loads),
+        tuple(
+            limit_of(one["title"], one["title"], one["data"])
+            for one in parts
+            if one["subentry_type"] == "limit"
+        ),
+        tuple(
+            load_of(one["title"], one["title"], one["data"])
+            for one in parts
+            if one["subentry_type"] == "load"
+        ),
         settings_of(shedding.settings(fast=fast)),
     )
-    on = {"Water heater": True, "Car charger": True}
-    start = 1_800_000_000.0
+    start = WEDNESDAY + day * DAY
+    if fast:
+        start = 1_795_255_200.0
+        house.mains.pace = story.fast_pace(start)
     controller = Controller(plan, now=start)
-    speed = story.FAST if fast else 1.0
     log: list[tuple[str, str]] = []
     over = 0.0
+    interval = 1 if fast else 5
 
-    def carry_out(acts: list[Act]) -> None:
+    def carry_out(acts: list[Act], now: float) -> None:
         for act in acts:
-            on[act.load] = act.on
+            house.relays[READ[act.load]].switch(act.on, now)
 
-    for second in range(int(6 * 3_600 / speed)):
-        now = start + second
-        minute = story.FIRST_MINUTE + second * speed / 60
-        takes = {
-            "Water heater": story.heater(minute, on=on["Water heater"]),
-            "Car charger": story.car(minute, on=on["Car charger"]),
-        }
-        for load_id, watts in takes.items():
-            seen = Observation(available=True, on=on[load_id], power=watts)
-            controller.observe(load_id, seen, now)
-        supply = story.house(minute) + sum(takes.values())
-        over = over + 1 if supply > story.LIMIT else 0
-        assert over <= 3
-        controller.reading("limit", supply, now)
-        carry_out(controller.step(now))
+    for step in range(int(5 * 3_600 / (story.FAST if fast else 1) / interval)):
+        now = start + step * interval
+        for load, circuit in READ.items():
+            power = house.circuits[circuit].at(None, now).power
+            seen = Observation(available=True, on=house.relays[circuit].is_on, power=power)
+            controller.observe(load, seen, now)
+        for phase in PHASES:
+            current = house.circuits["grid"].at(phase, now).current
+            if phase == "l2":
+                over = over + interval if current > story.FUSE else 0
+            controller.reading(f"Main fuse {phase.upper()}", current, now)
+        carry_out(controller.step(now), now)
+        assert over <= interval + 2
         log += [
             (entry.event.value, entry.load)
             for entry in controller.memory.journal.take_new()
             if entry.load is not None
         ]
     assert log[:2] == [(Event.SHED, "Water heater"), (Event.SHED, "Car charger")]
-    assert {one for one in log if one[0] == Event.RESTORED} == {
-        (Event.RESTORED, "Water heater"),
-        (Event.RESTORED, "Car charger"),
-    }
-    assert len(log) <= 8
-    assert on == {"Water heater": True, "Car charger": True}
+    assert (Event.RESTORED, "Car charger") in log
+    assert log[-1] == (Event.RESTORED, "Water heater")
+    assert len(log) <= 16
+    assert all(relay.is_on for relay in house.relays.values())

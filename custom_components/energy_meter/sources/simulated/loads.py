@@ -146,7 +146,7 @@ def car(rng: Random) -> Week:
     """A three-phase car charger: every evening from coming home on, full power and then the taper."""
     week = [6.5] * KNOTS
     for day in range(7):
-        full = rng.uniform(85, 120)
+        full = rng.uniform(105, 130)
 
         def charge(minute: float, full: float = full) -> float:
             if minute < full:

@@ -189,6 +189,18 @@ async def test_the_relay_switches_the_pump_and_reads_back() -> None:
         assert await read(unit, power) == pytest.approx(used, abs=5)
 
 
+async def test_a_restarted_line_finds_a_relay_as_the_house_has_it() -> None:
+    spec = BY_CIRCUIT["water_heater"]
+    relay = next(
+        one for one in LIBRARY.load(spec.profile).controls if one.control.kind is ControlKind.SWITCH
+    )
+    house = House()
+    async with bench(house) as line:
+        await line.unit(spec.unit_id).write_registers(relay.register.span.address, [0])
+    async with bench(house) as line:
+        assert await read(line.unit(spec.unit_id), relay.register) == 0
+
+
 async def test_writes_to_measurements_are_refused() -> None:
     async with bench() as line:
         with pytest.raises(IllegalDataAddressError):

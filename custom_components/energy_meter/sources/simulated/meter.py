@@ -144,7 +144,7 @@ class SimulatedMeter:
             self._keep(register, _information(register, spec))
         for control in profile.controls:
             if control.readable:
-                self._keep(control.register, _setting(control))
+                self._keep(control.register, _setting(control, relay))
         self._keep_identity()
 
     @property
@@ -284,11 +284,11 @@ def _information(register: Register, spec: MeterSpec) -> float | str:
     return "" if text else 0
 
 
-def _setting(control: ProfileControl) -> float:
-    """What a setting stands at when the meter comes out of its box; a relay is on."""
+def _setting(control: ProfileControl, relay: Relay | None) -> float:
+    """What a setting stands at when the meter comes out of its box; a relay where the house left it."""
     options = control.control.options
     if control.control.kind is ControlKind.SWITCH:
-        return max(options)
+        return max(options) if relay is None or relay.is_on else min(options)
     if options:
         return min(options)
     return control.control.minimum or 0

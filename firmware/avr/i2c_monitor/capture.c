@@ -72,11 +72,11 @@ void capture_bytes(const struct capture *c, uint8_t chunk, uint8_t *bytes)
     bool ready = capture_ready(c);
     uint8_t first = (uint8_t)(chunk - 1) * CAPTURE_PER_CHUNK;
     bool samples = ready && chunk && chunk <= CAPTURE_PAIRS / CAPTURE_PER_CHUNK && first < c->count;
-    memset(bytes, 0xFF, 60);
     put_u16(bytes, c->scale.tag);
     bytes[2] = ready && (samples || !chunk) ? (uint8_t)c->number : 0;
     bytes[3] = chunk;
     if (!samples) {
+        memset(bytes + 32, 0xFF, 28);
         put_u16(bytes + 4, ready ? c->count : 0);
         bytes[6] = CAPTURE_PER_CHUNK;
         bytes[7] = c->cycles;
@@ -90,9 +90,10 @@ void capture_bytes(const struct capture *c, uint8_t chunk, uint8_t *bytes)
         return;
     }
     uint8_t last = c->count - first < CAPTURE_PER_CHUNK ? c->count - first : CAPTURE_PER_CHUNK;
-    for (uint8_t k = 0; k < CAPTURE_PER_CHUNK; k++) {
-        bytes += 4;
-        put_u16(bytes, (uint16_t)(k < last ? c->samples[first + k][0] : MISSING));
-        put_u16(bytes + 2, (uint16_t)(k < last ? c->samples[first + k][1] : MISSING));
+    /* The clock is held meanwhile: both sides have the lower byte first, so this is a copy. */
+    memcpy(bytes + 4, c->samples[first], last * sizeof c->samples[0]);
+    for (uint8_t k = last; k < CAPTURE_PER_CHUNK; k++) {
+        put_u16(bytes + 4 + 4 * k, (uint16_t)MISSING);
+        put_u16(bytes + 6 + 4 * k, (uint16_t)MISSING);
     }
 }

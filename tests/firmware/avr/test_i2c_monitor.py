@@ -21,15 +21,8 @@ from custom_components.energy_meter.sources.i2c.registers import (
 )
 from tests.support.avr_bench import BenchError
 
-from .monitor import ACS758, COIL, STARTED, TIMSK1, Monitor, monitors, strap
-
-FULL = 35
-"""A: the range of an ACS758-050B, 50 A at the peak of a sine."""
-PLAIN: dict[str, float] = {
-    "vrms": 230, "irms": 10, "hz": 50, "phi": 0, "noise": 0, "vdc": 2500, "idc": 2500,
-    "vhold": -1, "ihold": -1, "igain": ACS758,
-    **{f"{signal}h{order}": 0 for signal in "vi" for order in (3, 5, 7, 9, 11)},
-}  # fmt: skip
+from .accuracy import FULL, LOADS, PLAIN
+from .monitor import COIL, STARTED, TIMSK1, Monitor, monitors, strap
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +43,7 @@ def own() -> Iterator[Monitor]:
 
 def check(monitor: Monitor, **waves: float) -> dict[str, int | None]:
     """A measurement as accurate as promised."""
-    monitor.bench.set(**PLAIN | waves)
+    monitor.bench.set(**{**PLAIN, **waves})
     got, true = monitor.after_change(), monitor.bench.true()
     number = {key: float("nan") if value is None else float(value) for key, value in got.items()}
     apparent = true["apparent_power"]
@@ -87,33 +80,17 @@ def test_mains_of_any_frequency(shared: Monitor, hz: float) -> None:
     check(shared, hz=hz, phi=45)
 
 
-RECTIFIER: dict[str, float] = {
-    "ih3": -0.85, "ih5": 0.6, "ih7": -0.35, "ih9": 0.15, "ih11": -0.05,
-}  # fmt: skip
-LOADS: dict[str, dict[str, float]] = {
-    "resistive": {"irms": 12},
-    "inductive": {"irms": 8, "phi": 55},
-    "capacitive": {"irms": 6, "phi": -70},
-    "rectifier": {"irms": 6, **RECTIFIER},
-    "solar power": {"irms": 14, "phi": 180},
-    "solar power with an inductive load": {"irms": 14, "phi": 150},
-    "bad mains": {"irms": 10, "vh3": 0.05, "vh5": 0.04, "phi": 20, "ih3": 0.2},
-    "noise": {"irms": 8, "noise": 5, "phi": 30},
-    "offsets": {"irms": 10, "vdc": 2400, "idc": 2600, "phi": -30},
-}
-
-
 @pytest.mark.parametrize("load", LOADS)
 def test_loads_of_every_kind(shared: Monitor, load: str) -> None:
     if load == "rectifier":
-        shared.bench.set(**PLAIN | LOADS[load])
+        shared.bench.set(**{**PLAIN, **LOADS[load]})
         assert shared.bench.true()["crest"] >= 2.5
     check(shared, **LOADS[load])
 
 
 def test_no_load_is_nothing_and_has_no_crest_factor(own: Monitor) -> None:
     own.guarded(Opcode.DEAD_BAND, 150)
-    own.bench.set(**PLAIN | {"irms": 0, "noise": 2})
+    own.bench.set(**{**PLAIN, "irms": 0, "noise": 2})
     got = own.after_change()
     assert [got[key] for key in ("current", "power", "reactive_power", "apparent_power")] == [0] * 4
     assert got["power_factor"] is None
@@ -122,7 +99,7 @@ def test_no_load_is_nothing_and_has_no_crest_factor(own: Monitor) -> None:
 
 
 def test_without_voltage_power_is_not_available_while_there_is_current(shared: Monitor) -> None:
-    shared.bench.set(**PLAIN | {"vrms": 5})
+    shared.bench.set(**{**PLAIN, "vrms": 5})
     got = shared.after_change()
     assert (got["flags"] or 0) & Flag.NO_VOLTAGE
     assert got["voltage"] == pytest.approx(500, abs=60)
@@ -145,7 +122,7 @@ def test_without_voltage_power_is_not_available_while_there_is_current(shared: M
 def test_what_is_wrong_with_the_inputs_is_a_flag(
     shared: Monitor, waves: dict[str, float], flag: Flag
 ) -> None:
-    shared.bench.set(**PLAIN | waves)
+    shared.bench.set(**{**PLAIN, **waves})
     got = shared.after_change()
     assert (got["flags"] or 0) & ~Flag.UNCALIBRATED == flag
     if "hz" in waves:
@@ -359,7 +336,7 @@ def test_zeros_are_learned_without_signal(own: Monitor) -> None:
 
 
 def test_energy_counts_by_direction_and_goes_on_after_a_restart(own: Monitor) -> None:
-    own.bench.set(**PLAIN | {"irms": 30})
+    own.bench.set(**{**PLAIN, "irms": 30})
     own.bench.run(10)
     own.bench.set(phi=180)
     own.bench.run(5)
@@ -440,7 +417,7 @@ def fetch(monitor: Monitor, chunk: int) -> bytes:
 
 @pytest.mark.parametrize(("cycles", "hz"), [(1, 50), (2, 50), (2, 45), (1, 65)])
 def test_a_waveform_of_whole_cycles_can_be_read(own: Monitor, cycles: int, hz: float) -> None:
-    own.bench.set(**PLAIN | {"hz": hz, "phi": 60, "vdc": 2450, "idc": 2530})
+    own.bench.set(**{**PLAIN, "hz": hz, "phi": 60, "vdc": 2450, "idc": 2530})
     own.after_change()
     head = WAVEFORM.decode(fetch(own, 0))
     assert (head["capture"], head["pairs"]) == (0, 0)

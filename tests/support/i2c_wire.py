@@ -19,6 +19,10 @@ from tests.support.i2c_monitors import EPOCH, FaultyBus
 
 SCL = "22"
 """The pin of the settings' default."""
+SLICE = 0.05
+"""Seconds of simulated AVRs between two of the machine's pauses."""
+PACE = 0.02
+"""Seconds of these."""
 
 
 class Board:
@@ -86,26 +90,35 @@ class Monitors:
 
 
 class Avrs:
-    """Monitors that run their real firmware in simavr, in step with the board's time."""
+    """Monitors that run their real firmware in simavr; to be entered, so that their time passes in the background."""
 
-    def __init__(self, bench: AvrBench, board: Board) -> None:
+    def __init__(self, bench: AvrBench) -> None:
         """`bench` has been powered up."""
         self._bench = bench
-        self._board = board
-        self._behind: float | None = None
-        """The board's time less the bench's."""
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Let time pass."""
+        self._task = asyncio.create_task(self._pass_time())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let it stand still again."""
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+
+    async def _pass_time(self) -> None:
+        while not self._stop.is_set():
+            await asyncio.to_thread(self._bench.run, SLICE)
+            await asyncio.sleep(PACE)
 
     def open(self, speed: float) -> None:
         """The bench has a clock of its own."""
 
     def transact(self, address: int, written: bytes, read: int) -> tuple[bytes, float]:
-        """Let the time pass that has passed for the board, and do it."""
-        now = self._bench.run(0)
-        if self._behind is None:
-            self._behind = self._board.seconds - now
-        late = self._board.seconds - self._behind - now
-        if late > 0:
-            self._bench.run(late)
+        """On the TWI pins."""
         try:
             done = self._bench.i2c(address, written, read)
         except BenchError as err:
@@ -145,7 +158,13 @@ class Wire:
                 ticks, what, *rest = line.decode().split()
                 last = max(last, int(ticks) / 1000)
                 self.board.seconds = base + last
-                writer.write(self._answer(what, rest).encode() + b"\n")
+                if isinstance(
+                    self.backend, Avrs
+                ):  # They take their time; the loop has other things to do.
+                    answer = await asyncio.to_thread(self._answer, what, rest)
+                else:
+                    answer = self._answer(what, rest)
+                writer.write(answer.encode() + b"\n")
         writer.close()
 
     def _answer(self, what: str, rest: list[str]) -> str:

@@ -9,6 +9,7 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.sources.simulated.panel import SimulatedMonitor
@@ -18,10 +19,10 @@ from .support import Panel, entity_id, identity_of, panel_entry, running, shown,
 GONE = ("missing", "unavailable", "unknown")
 
 
-async def fill_in(hass: HomeAssistant, panel: Panel, table: str) -> None:
+async def fill_in(hass: HomeAssistant, entry: MockConfigEntry, table: str) -> None:
     """Take a table over."""
     manager = hass.config_entries.options
-    result = await manager.async_init(panel.entry.entry_id)
+    result = await manager.async_init(entry.entry_id)
     result = await manager.async_configure(result["flow_id"], {"table": table})
     assert result["step_id"] == "preview", result
     result = await manager.async_configure(result["flow_id"], {})
@@ -51,9 +52,9 @@ def placeholder(result: Mapping[str, Any], name: str) -> str:
     return str(result["description_placeholders"][name])
 
 
-def figure(hass: HomeAssistant, panel: Panel, key: str) -> str:
+def figure(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> str:
     """The state of a virtual meter's sensor."""
-    unique_id = f"{panel.entry.entry_id}_{key}"
+    unique_id = f"{entry.entry_id}_{key}"
     found = er.async_get(hass).async_get_entity_id("sensor", DOMAIN, unique_id)
     state = hass.states.get(found) if found else None
     return state.state if state else "missing"
@@ -99,7 +100,7 @@ async def test_totals_follow_the_phases_and_everything_else_the_main_meter(
         ids = [f"{each.id:016x}" for each in panel.monitors]
         await fill_in(
             hass,
-            panel,
+            panel.entry,
             "id;name;phase;role;inside\n"
             f"{ids[1]};Main L2;L2;grid;\n"
             f"{ids[3]};Kitchen;L2;device;Main L2\n"
@@ -108,26 +109,26 @@ async def test_totals_follow_the_phases_and_everything_else_the_main_meter(
             f"{ids[6]};Heat pump L1;L1;device;\n",
         )
         rest = f"rest_{identity_of(panel.monitors[1])}_power"
-        await until(lambda: figure(hass, panel, rest) not in GONE)
-        await until(lambda: figure(hass, panel, "total_l2_power") not in GONE)
+        await until(lambda: figure(hass, panel.entry, rest) not in GONE)
+        await until(lambda: figure(hass, panel.entry, "total_l2_power") not in GONE)
 
         def fits() -> bool:
             main, kitchen, heat = (power(panel, panel.monitors[index]) for index in (1, 3, 7))
             return (
-                abs(float(figure(hass, panel, rest)) - (main - kitchen - heat)) < 0.5
-                and abs(float(figure(hass, panel, "total_l2_power")) - kitchen - heat) < 0.5
+                abs(float(figure(hass, panel.entry, rest)) - (main - kitchen - heat)) < 0.5
+                and abs(float(figure(hass, panel.entry, "total_l2_power")) - kitchen - heat) < 0.5
             )
 
         await until(fits)
-        assert figure(hass, panel, "total_l1_power") not in GONE
-        assert figure(hass, panel, "total_l3_power") == "missing"
-        assert float(figure(hass, panel, "total_energy")) >= 0
+        assert figure(hass, panel.entry, "total_l1_power") not in GONE
+        assert figure(hass, panel.entry, "total_l3_power") == "missing"
+        assert float(figure(hass, panel.entry, "total_energy")) >= 0
 
         panel.monitors[3].power(False)  # A part is no total.
-        await until(lambda: figure(hass, panel, "total_l2_power") in GONE)
-        await until(lambda: figure(hass, panel, rest) in GONE)
-        assert figure(hass, panel, "total_l1_power") not in GONE
-        assert figure(hass, panel, "total_l2_energy") not in GONE
+        await until(lambda: figure(hass, panel.entry, "total_l2_power") in GONE)
+        await until(lambda: figure(hass, panel.entry, rest) in GONE)
+        assert figure(hass, panel.entry, "total_l1_power") not in GONE
+        assert figure(hass, panel.entry, "total_l2_energy") not in GONE
 
 
 async def test_the_energy_of_a_total_goes_on_after_a_restart(hass: HomeAssistant) -> None:
@@ -136,13 +137,13 @@ async def test_the_energy_of_a_total_goes_on_after_a_restart(hass: HomeAssistant
         await until(
             lambda: all(shown(hass, each, "energy_import") not in GONE for each in panel.monitors)
         )
-        await until(lambda: figure(hass, panel, "total_energy") not in GONE)
+        await until(lambda: figure(hass, panel.entry, "total_energy") not in GONE)
         panel.monitors[0].lost -= 5.0  # Five kilowatt-hours flow at once.
-        await until(lambda: float(figure(hass, panel, "total_energy")) > 4.9, 20)
-        before = float(figure(hass, panel, "total_energy"))
+        await until(lambda: float(figure(hass, panel.entry, "total_energy")) > 4.9, 20)
+        before = float(figure(hass, panel.entry, "total_energy"))
         assert await hass.config_entries.async_reload(entry.entry_id)
-        await until(lambda: figure(hass, panel, "total_energy") not in GONE, 20)
-        assert before <= float(figure(hass, panel, "total_energy")) < before + 0.2
+        await until(lambda: figure(hass, panel.entry, "total_energy") not in GONE, 20)
+        assert before <= float(figure(hass, panel.entry, "total_energy")) < before + 0.2
 
 
 async def test_a_waveform_is_answered_and_shown(hass: HomeAssistant) -> None:

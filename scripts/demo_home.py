@@ -18,6 +18,7 @@ import sys
 from custom_components.energy_meter.sources.bridge import DEFAULT_PORT
 from custom_components.energy_meter.sources.bridge.security import format_key
 from custom_components.energy_meter.sources.simulated.bridge import SimulatedBridge
+from custom_components.energy_meter.sources.simulated.hub import SimulatedHub
 from scripts.demo_port import SimulatedPort
 
 HOST = "127.0.0.1"
@@ -79,13 +80,15 @@ energy_meter_demo:
   fast: {fast}
   bridge_port: {bridge_port}
   bridge_key: {bridge_key}
+  hub_port: {hub_port}
+  hub_key: {hub_key}
   circuits: {circuits}
   days: {days}
   user: {user}
   password: {password}
 """
 CIRCUITS = 12
-"""Monitors on the simulated I²C bus, unless it is said otherwise."""
+"""Monitors on each simulated I²C bus, unless it is said otherwise."""
 ONBOARDED = {"done": ["user", "core_config", "analytics", "integration"]}
 """Home Assistant's note that nobody has to be welcomed."""
 SERVER = {
@@ -131,6 +134,7 @@ def write_configuration(
     meters: bool,
     shedding: bool,
     bridge: tuple[int, str],
+    hub: tuple[int, str],
     circuits: int = CIRCUITS,
     fast: bool = False,
 ) -> None:
@@ -155,6 +159,8 @@ def write_configuration(
             fast=str(fast).lower(),
             bridge_port=bridge[0],
             bridge_key=bridge[1],
+            hub_port=hub[0],
+            hub_key=hub[1],
             circuits=circuits,
             user=USER,
             password=PASSWORD,
@@ -210,6 +216,17 @@ async def simulated_bridge() -> AsyncIterator[tuple[int, str]]:
 
 
 @contextlib.asynccontextmanager
+async def simulated_hub(circuits: int) -> AsyncIterator[tuple[int, str]]:
+    """Run the hub in the cellar with so many circuits; gives its port and its key."""
+    hub = SimulatedHub(circuits)
+    port = await hub.start()
+    try:
+        yield port, hub.key
+    finally:
+        await hub.stop()
+
+
+@contextlib.asynccontextmanager
 async def home_assistant(directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run Home Assistant, and end it and all that it started."""
     with (directory / "console.log").open("wb") as console:
@@ -249,6 +266,7 @@ async def run(arguments: argparse.Namespace) -> None:
     directory = (arguments.directory or ROOT / ".demo" / str(port)).resolve()
     async with contextlib.AsyncExitStack() as stack:
         bridge_port, bridge_key = bridge = await stack.enter_async_context(simulated_bridge())
+        hub = await stack.enter_async_context(simulated_hub(arguments.circuits))
         write_configuration(
             directory,
             port,
@@ -256,6 +274,7 @@ async def run(arguments: argparse.Namespace) -> None:
             meters=not arguments.empty,
             shedding=not (arguments.empty or arguments.no_shedding),
             bridge=bridge,
+            hub=hub,
             circuits=arguments.circuits,
             fast=arguments.fast,
         )
@@ -290,6 +309,10 @@ async def run(arguments: argparse.Namespace) -> None:
                     f"A simulated ESP32 bridge is at {HOST}, port {bridge_port}; "
                     f"its pairing key is {format_key(bridge_key)}"
                 )
+                print(
+                    f"A simulated I²C hub with {arguments.circuits} circuits is at {HOST}, port {hub[0]}; "
+                    f"its key is {format_key(hub[1])}"
+                )
             print("Ctrl-C ends everything.", flush=True)
             died = asyncio.create_task(home.wait())
             await asyncio.wait((died, end), return_when=asyncio.FIRST_COMPLETED)
@@ -322,7 +345,7 @@ def main() -> int:
         choices=range(101),
         default=CIRCUITS,
         metavar="N",
-        help=f"monitors on the simulated I²C bus, 0 to 100 (default: {CIRCUITS})",
+        help=f"monitors on the simulated I²C bus, and as many behind the hub, 0 to 100 (default: {CIRCUITS})",
     )
     parser.add_argument("--directory", type=Path, help="where to keep its files (default: .demo)")
     try:

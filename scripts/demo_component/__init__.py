@@ -59,8 +59,13 @@ from custom_components.energy_meter.i2c_runtime import hub_id
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
 from custom_components.energy_meter.sources.simulated.bridge import BRIDGE, HOST, METER
 from custom_components.energy_meter.sources.simulated.house import shared_house
+from custom_components.energy_meter.sources.simulated.hub import HUB, PANEL
 from custom_components.energy_meter.sources.simulated.meter import METERS, SimulatedMeter, meter_of
-from custom_components.energy_meter.sources.simulated.panel import panel_circuits, panel_id
+from custom_components.energy_meter.sources.simulated.panel import (
+    PanelCircuit,
+    panel_circuits,
+    panel_id,
+)
 
 from .history import Shown, import_history
 from .shedding import TITLE as SHEDDING, async_furnish_house, hurry, settings, subentries
@@ -101,7 +106,9 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
             if options["meters"]:
                 await _async_add_bridge(hass, options["bridge_port"], options["bridge_key"])
                 if options["circuits"]:
-                    await _async_add_panel(hass, options["circuits"])
+                    await _async_add_panels(
+                        hass, options["circuits"], options["hub_port"], options["hub_key"]
+                    )
                 await _async_furnish(hass, options["days"], fast=fast)
             if options["shedding"]:
                 await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
@@ -177,47 +184,60 @@ async def _async_add_bridge(hass: HomeAssistant, port: int, key: str) -> None:
     await _async_add_entry(hass, "Workshop bridge", data, [bench], unique_id=BRIDGE)
 
 
-async def _async_add_panel(hass: HomeAssistant, circuits: int) -> None:
-    """Set up the panel of single-circuit monitors, each circuit behind the main meter of its phase.
+async def _async_add_panels(hass: HomeAssistant, circuits: int, port: int, key: str) -> None:
+    """Set up two panels of single-circuit monitors: on this computer's bus, and behind a remote hub.
 
     Without roles: the house is in the Energy dashboard already, by its meters on the Modbus line.
     """
     panel = await hass.async_add_executor_job(panel_circuits, circuits)
-    hub = hub_id(BUS_SIMULATED)
-    identities = [f"{hub}_{panel_id(number):016x}" for number in range(circuits)]
-    mains = {
-        circuit.phase: identity
-        for circuit, identity in zip(panel, identities, strict=True)
-        if circuit.name.startswith("Main")
-    }
-    subentries = []
-    for number, (circuit, identity) in enumerate(zip(panel, identities, strict=True)):
-        inside = mains.get(circuit.phase)
-        data: dict[str, Any] = {
-            CONF_IDENTITY: identity,
-            CONF_METER: f"{panel_id(number):016x}",
-            CONF_ROLE: ROLE_NONE,
-            CONF_RATED_CURRENT: circuit.rated_current,
-            CONF_PHASE: circuit.phase,
-        }
-        if inside not in (None, identity):
-            data[CONF_INSIDE] = inside
-        subentries.append(
-            ConfigSubentryData(
-                data=data,
-                subentry_type=SUBENTRY_BRIDGE_METER,
-                title=f"Panel {circuit.name}",
-                unique_id=data[CONF_METER],
-            )
-        )
-    entry = {
+    bus = {
         CONF_KIND: KIND_BRIDGE,
         CONF_WAY: WAY_I2C,
         CONF_BUS: BUS_SIMULATED,
         CONF_MULTIPLEXERS: [],
         CONF_CIRCUITS: circuits,
     }
-    await _async_add_entry(hass, "Panel", entry, subentries, unique_id=hub)
+    on_bus = _circuits(panel, "Panel", [panel_id(number) for number in range(circuits)])
+    await _async_add_entry(hass, "Panel", bus, on_bus, unique_id=hub_id(BUS_SIMULATED))
+    hub = {
+        CONF_KIND: KIND_BRIDGE,
+        CONF_WAY: WAY_TCP,
+        CONF_HOST: HOST,
+        CONF_PORT: port,
+        CONF_KEY: key,
+    }
+    at_hub = _circuits(panel, "Cellar", [panel_id(number, PANEL) for number in range(circuits)])
+    await _async_add_entry(hass, "Cellar hub", hub, at_hub, unique_id=HUB)
+
+
+def _circuits(
+    panel: Iterable[PanelCircuit], where: str, ids: Iterable[int]
+) -> list[ConfigSubentryData]:
+    """The circuits of a panel as a user would have them, each behind the main meter of its phase."""
+    named = [(circuit, f"{monitor:016x}") for circuit, monitor in zip(panel, ids, strict=True)]
+    mains = {
+        circuit.phase: monitor for circuit, monitor in named if circuit.name.startswith("Main")
+    }
+    subentries = []
+    for circuit, monitor in named:
+        data: dict[str, Any] = {
+            CONF_IDENTITY: monitor,
+            CONF_METER: monitor,
+            CONF_ROLE: ROLE_NONE,
+            CONF_RATED_CURRENT: circuit.rated_current,
+            CONF_PHASE: circuit.phase,
+        }
+        if (main := mains.get(circuit.phase)) not in (None, monitor):
+            data[CONF_INSIDE] = main
+        subentries.append(
+            ConfigSubentryData(
+                data=data,
+                subentry_type=SUBENTRY_BRIDGE_METER,
+                title=f"{where} {circuit.name}",
+                unique_id=monitor,
+            )
+        )
+    return subentries
 
 
 async def _async_furnish(hass: HomeAssistant, days: int, *, fast: bool) -> None:

@@ -10,6 +10,7 @@ import pytest
 from scripts.demo_home import DemoError, free_port, write_configuration
 
 BRIDGE = (8_731, "ABCDEFGHJKLMNPQRSTUV")
+HUB = (8_732, "VUTSRQPNMLKJHGFEDCBA")
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
@@ -41,9 +42,11 @@ def test_zero_is_any_free_port() -> None:
 
 def test_an_earlier_demo_makes_room_for_the_next(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    write_configuration(home, 8_199, days=3, meters=True, shedding=True, bridge=BRIDGE)
+    write_configuration(home, 8_199, days=3, meters=True, shedding=True, bridge=BRIDGE, hub=HUB)
     (home / "home-assistant_v2.db").touch()
-    write_configuration(home, 8_200, days=3, meters=False, shedding=False, bridge=BRIDGE, circuits=100)
+    write_configuration(
+        home, 8_200, days=3, meters=False, shedding=False, bridge=BRIDGE, hub=HUB, circuits=100
+    )
     assert "circuits: 100" in (home / "configuration.yaml").read_text()
     assert not (home / "home-assistant_v2.db").exists()
     assert "meters: false" in (home / "configuration.yaml").read_text()
@@ -55,5 +58,7 @@ def test_an_earlier_demo_makes_room_for_the_next(tmp_path: Path) -> None:
 def test_somebody_elses_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(DemoError, match="is not a directory of this demo"):
-        write_configuration(tmp_path, 8_199, days=3, meters=True, shedding=True, bridge=BRIDGE)
+        write_configuration(
+            tmp_path, 8_199, days=3, meters=True, shedding=True, bridge=BRIDGE, hub=HUB
+        )
     assert (tmp_path / "thesis.txt").exists()

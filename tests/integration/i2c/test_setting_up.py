@@ -115,9 +115,12 @@ async def test_a_bus_is_added_once(hass: HomeAssistant) -> None:
     assert result["reason"] == "bridge_already_configured"
 
 
-async def test_a_multiplexer_that_was_forgotten_is_named_afterwards(hass: HomeAssistant) -> None:
-    monitors = await hass.async_add_executor_job(simulated_panel, 2)
-    behind = SimulatedMultiplexer(0x70, {3: [monitors[1]]})
+async def test_a_multiplexer_that_was_forgotten_is_named_afterwards_and_what_it_hides_is_said(
+    hass: HomeAssistant,
+) -> None:
+    monitors = await hass.async_add_executor_job(simulated_panel, 3)
+    monitors[2].address = monitors[0].address
+    behind = SimulatedMultiplexer(0x70, {3: [monitors[1]], 5: [monitors[2]]})
     async with bus_with([monitors[0], behind]):
         entry = panel_entry()
         entry.add_to_hass(hass)
@@ -128,6 +131,9 @@ async def test_a_multiplexer_that_was_forgotten_is_named_afterwards(hass: HomeAs
             await flow.choose("bridge_i2c")
         result = await submit(hass, flow, bus="1", multiplexers=["0x70"])
         assert result["step_id"] == "bridge_heard", result
+        found = result["description_placeholders"]
+        assert isinstance(found, dict)
+        assert "Something is hidden at 0x70/5 0x08" in found["notes"]
         await hass.config_entries.flow.async_configure(flow.result["flow_id"], {"name": "Panel"})
         await hass.async_block_till_done()
         assert entry.data["multiplexers"] == [0x70]

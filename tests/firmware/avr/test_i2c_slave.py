@@ -19,6 +19,7 @@ from custom_components.energy_meter.sources.i2c.registers import (
     WAVEFORM,
     Block,
     Capability,
+    Flag,
     Opcode,
     Result,
     command,
@@ -39,16 +40,16 @@ HUNDRED_MS = 227
 @cache
 def monitor() -> ctypes.CDLL:
     library = load("monitor")
-    library.host_start.argtypes = [ctypes.c_uint64, ctypes.c_int]
+    library.host_start.argtypes = [ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
     for name in ("host_pair", "host_reading"):
         getattr(library, name).restype = ctypes.c_bool
     return library
 
 
-def start(relay: int = 0) -> None:
+def start(relay: int = 0, reset: int = 1) -> None:
     array = (ctypes.c_uint8 * 1024).in_dll(monitor(), "host_storage")
     ctypes.memset(array, 0xFF, 1024)
-    monitor().host_start(ID, relay)
+    monitor().host_start(ID, relay, reset)
     monitor().host_window(6_000_000, 3_000_000, 4_000_000)
 
 
@@ -217,6 +218,26 @@ def test_a_capture_ends_whatever_the_input_does(codes: list[int], cycles: int) -
     head = WAVEFORM.decode(read(WAVEFORM.length))
     assert 1 <= (head["pairs"] or 0) <= 140
     assert head["capture"] == 1
+
+
+@given(st.integers(0, 15))
+def test_the_cause_of_a_start_is_told_until_a_measurement_has_been_read_to_its_end(
+    reset: int,
+) -> None:
+    power, brown_out, watchdog = reset & 1, reset & 4, reset & 8
+    told: int = Flag.RESTARTED
+    if watchdog:
+        told |= Flag.WATCHDOG
+    if brown_out and not power:  # A supply that rises passes through a brown-out.
+        told |= Flag.BROWN_OUT
+    start(reset=reset)
+    write(bytes((MEASUREMENT.pointer,)))
+    read(MEASUREMENT.length - 1)
+    monitor().host_window(6_000_000, 3_000_000, 4_000_000)
+    assert (block(MEASUREMENT)["flags"] or 0) & ~Flag.UNCALIBRATED == told
+    monitor().host_window(6_000_000, 3_000_000, 4_000_000)
+    assert (block(MEASUREMENT)["flags"] or 0) & ~Flag.UNCALIBRATED == 0
+    assert block(DIAGNOSTICS)["reset"] == reset
 
 
 # The relay

@@ -29,12 +29,12 @@ void capture_chunk(uint8_t chunk, uint8_t bytes[LENGTH_CHUNK])
     capture_bytes(&host_monitor.capture, chunk, bytes);
 }
 
-void host_start(uint64_t id, int relay)
+void host_start(uint64_t id, int relay, int reset)
 {
     host_uptime = 0;
     host_pairs = 0;
     host_coil = host_coil_stuck = false;
-    monitor_start(&host_monitor, 0, (enum relay)relay, RESET_POWER_ON);
+    monitor_start(&host_monitor, 0, (enum relay)relay, (uint8_t)reset);
     if (!host_monitor.store.now.id)
         monitor_identify(&host_monitor, id);
     host_monitor.waits_since = 0;

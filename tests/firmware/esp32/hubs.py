@@ -50,6 +50,8 @@ class Hub:
     rows: list[Row] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     """Bytes of each `readings` message."""
+    hello_size: int = 0
+    """Bytes of the last hello."""
     host: TcpHost | None = None
     _reader: asyncio.Task[None] | None = None
     _requests: int = 0
@@ -96,6 +98,8 @@ class Hub:
     def _keep(self, line: bytes) -> None:
         message = json.loads(line)
         self.messages.append(message)
+        if message["type"] == "hello":
+            self.hello_size = len(line)
         parsed, _ = parse_line(line)  # Home Assistant's own parser understands every line.
         if message["type"] == "readings":
             assert isinstance(parsed, Readings)

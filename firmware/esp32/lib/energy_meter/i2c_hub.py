@@ -6,6 +6,7 @@ and whoever does not answer is asked ever more seldom. What is said of it goes t
 """
 
 import asyncio
+import gc
 import struct
 
 from . import i2c_blocks as blocks, i2c_controls as controls, i2c_probe as probe, i2c_rows as rows
@@ -72,15 +73,16 @@ class Hub:
         self._odd = {}
         self._missing = {}
         """Places whose monitor is gone → when, ms."""
-        self._blocks = {}
-        """Boot and sequence of each monitor's last block, by id; who comes back has to have a new one."""
+        self._gone = {}
+        """What is remembered of monitors that are gone, by id: who comes back has to have a new block."""
         self._hidden = set()
         """Places on segments behind monitors on the trunk."""
         self._behind = 0
         self._twins = {}
         """Place of a twin → that of the other one."""
         self._data = bytearray(blocks.MEASUREMENT[1])
-        self._rows = bytearray()
+        self._rows = bytearray(1 + MAX_MONITORS * rows.ROW)
+        self._rows[0] = rows.FORMAT
         self._taken = 0
         self._fresh = []
         self._watch = probe.Watch()
@@ -142,7 +144,7 @@ class Hub:
         if keep:
             self._kept_ms = now
         if keep or self._bridge.is_heard():
-            body = bytes(memoryview(self._rows)[: 1 + taken * rows.ROW])
+            body = memoryview(self._rows)[: 1 + taken * rows.ROW]
             self._bridge.outbox.add_round(body, (begun_ms + now) // 2, keep)
 
     def _tell_problems(self):
@@ -214,10 +216,6 @@ class Hub:
         self._started = True
 
     async def _read_all(self):
-        size = 1 + len(self.monitors) * rows.ROW
-        if len(self._rows) < size:
-            self._rows = bytearray(size)
-            self._rows[0] = rows.FORMAT
         self._taken = 0
         power = 0
         doubtful = []
@@ -264,11 +262,9 @@ class Hub:
         if data[0] | data[1] << 8 != monitor.tag:
             self._missed(monitor)
             return False
-        block = data[2] | data[3] << 8 | data[4] << 16
-        if self._blocks.get(monitor.id) == block:
+        if not monitor.is_new(data):
             self._missed(monitor)  # It answers but measures no more: nothing new to say.
             return False
-        self._blocks[monitor.id] = block
         monitor.misses = 0
         self._tell_changes(monitor)
         if not monitor.announced:
@@ -284,10 +280,9 @@ class Hub:
         data = self._data
         flags = data[6] | data[7] << 8
         reason = None
-        if monitor.boot_told != data[4]:
-            if monitor.boot_told is not None:
-                reason = "restart"
-            monitor.boot_told = data[4]
+        again = monitor.starts(data[4])
+        if again is not None:
+            reason = "restart" if again else None
             for bit, event in ((blocks.WATCHDOG, "watchdog"), (blocks.BROWN_OUT, "brown_out")):
                 if flags & bit:
                     reason = event
@@ -309,6 +304,7 @@ class Hub:
         if self.monitors.get(monitor.place) is not monitor:
             return
         del self.monitors[monitor.place]
+        self._gone[monitor.id] = monitor.rest()
         now = self._clock.ms()
         self._missing[monitor.place] = now
         self._odd[monitor.place] = _Odd(probe.NOBODY, now + 1000, 1000)
@@ -339,9 +335,7 @@ class Hub:
                 self._changed = self._changed or monitor.settings is not None
             data = await controls.read_block(self._bus, monitor, blocks.DIAGNOSTICS)
             if data is not None:
-                dropped = data[8] | data[9] << 8
-                before, monitor.bus_errors = monitor.bus_errors, dropped
-                self.errors += max(0, dropped - (dropped if before is None else before))
+                self.errors += monitor.dropped(data[8] | data[9] << 8)
 
     # Who is there
 
@@ -459,13 +453,17 @@ class Hub:
                     self._bridge.log("warning", "i2c: " + text)
                 return
             self.monitors.pop(before.place, None)
+            self._gone[before.id] = before.rest()
             self._changed = True
         if len(self.monitors) >= MAX_MONITORS:
             self._bridge.trouble("i2c: more than %d monitors" % MAX_MONITORS)
             return
         self._forget(place)
         monitor.settings = await controls.read_settings(self._bus, monitor)
+        if monitor.id in self._gone:
+            monitor.resumes(self._gone.pop(monitor.id))
         self.monitors[place] = monitor
+        gc.collect()  # What stays is to lie close together, not all over the memory.
 
     # What can be done
 
@@ -495,13 +493,19 @@ class Hub:
 
     def knows(self, meter_id):
         """Whether a monitor of this id is or was there."""
-        return meter_id in self._blocks
+        return meter_id in self._gone or self._there(meter_id) is not None
+
+    def _there(self, meter_id):
+        for monitor in self.monitors.values():
+            if monitor.id == meter_id:
+                return monitor
+        return None
 
     def _monitor(self, meter_id):
-        for monitor in self.monitors.values():
-            if monitor.id == meter_id and monitor.announced:
-                return monitor
-        raise Refused("no_answer", "the monitor is not on the bus now")
+        monitor = self._there(meter_id)
+        if monitor is None or not monitor.announced:
+            raise Refused("no_answer", "the monitor is not on the bus now")
+        return monitor
 
     def _move(self, monitor, place):
         """It has taken another address."""

@@ -51,16 +51,16 @@ class Outbox:
         if len(body) > records.MAX_BODY:
             self.errors += 1
             body = b'"type":"log"'  # Its number has to be used all the same.
-        self._push(records.pack(self.boot, self.seq, kind, now if at is None else at, body))
+        self._push(records.parts(self.boot, self.seq, kind, now if at is None else at, body))
 
     def add_round(self, body, at, keep):
         """Number the rows of a hub's round (see `i2c_rows`) of the instant `at` (ms); without `keep` it may be dropped."""
         self.seq += i2c_rows.count(body)
         kind = records.ROUND | (0 if keep else records.LIVE)
-        self._push(records.pack(self.boot, self.seq, kind, at, body))
+        self._push(records.parts(self.boot, self.seq, kind, at, body))
 
-    def _push(self, record):
-        while not self._ram.push(record):
+    def _push(self, parts):
+        while not self._ram.push(*parts):
             if not len(
                 self._ram
             ):  # It is greater than the whole memory; its numbers count as lost.

@@ -19,29 +19,31 @@ class RamRing:
         """How many records it holds."""
         return self._count
 
-    def push(self, record):
-        """Add a record; False if there is no room."""
-        start = self._room(len(record))
+    def push(self, *parts):
+        """Add a record that consists of these parts; False if there is no room."""
+        size = sum([len(part) for part in parts])
+        start = self._room(size)
         if start is None:
             return False
-        self._memory[start : start + len(record)] = record
         slot = (self._first + self._count) % len(self._starts)
-        self._starts[slot] = start
-        self._sizes[slot] = len(record)
+        self._starts[slot] = self._end = start
+        self._sizes[slot] = size
+        for part in parts:
+            self._memory[self._end : self._end + len(part)] = part
+            self._end += len(part)
         self._count += 1
-        self._end = start + len(record)
         return True
 
     def get(self, number):
-        """The record of that number, 0 being the oldest."""
+        """The record of that number, 0 being the oldest: a view, good until the next `push`."""
         slot = (self._first + number) % len(self._starts)
         start = self._starts[slot]
-        return bytes(memoryview(self._memory)[start : start + self._sizes[slot]])
+        return memoryview(self._memory)[start : start + self._sizes[slot]]
 
     def head(self, number, size):
         """Its first bytes."""
         start = self._starts[(self._first + number) % len(self._starts)]
-        return bytes(memoryview(self._memory)[start : start + size])
+        return memoryview(self._memory)[start : start + size]
 
     def drop(self, count):
         """Forget the oldest records."""

@@ -58,17 +58,17 @@ def event(name, meter=None, value=None, reason=None, control=None):
 def numbered(entry, boot, now, first=0, last=None):
     """The whole line of a buffered message, said at `now` (ms) in the start `boot`; of a round only these rows."""
     of, seq, kind, time, body = entry
-    if kind & records.ROUND:
-        seq = records.first_seq(entry) + first
-        body = i2c_rows.inside(body, first, last)
-    kind &= 3
+    rounds, kind = kind & records.ROUND, kind & 3
     if kind == records.UNIX:
         when = b'"at":%d.%03d' % divmod(time, 1000)
     elif kind == records.MONOTONIC and of == boot:
         when = b'"age":%d' % max(0, now - time)
     else:
         when = b'"age":null'
-    return b"".join((b"{", body, b',"boot":%d,"seq":%d,' % (of, seq), when, b"}"))
+    if rounds:
+        seq = records.first_seq(entry) + first
+        return i2c_rows.line(body, first, last, b'"boot":%d,"seq":%d,%s' % (of, seq, when))
+    return b"".join((b"{", bytes(body), b',"boot":%d,"seq":%d,%s}' % (of, seq, when)))
 
 
 def done(request, value):

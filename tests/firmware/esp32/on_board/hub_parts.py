@@ -36,17 +36,21 @@ def _round(*blocks, exports=True):
     return bytes(body)
 
 
-def _read(inside):
-    return json.loads(b"{" + inside + b"}")
+def _line(body):
+    return bytes(i2c_rows.line(body, 0, None, b'"seq":1'))
+
+
+def _read(line):
+    return json.loads(line)
 
 
 def a_block_becomes_a_row_with_the_digits_that_say_something():
-    found = _read(i2c_rows.inside(_round(_block())))
+    found = _read(_line(_round(_block())))
     assert found["columns"][0] == "meter" and found["columns"][-1] == "start"
-    assert i2c_rows.inside(_round(_block())).endswith(
-        b'"rows":[["800605040302010f",230.15,10.123,-2300.1,100,12.35,-0.9876,49.98,1.414,12345.678901,0.000007,3]]'
+    assert _line(_round(_block())).endswith(
+        b'"rows":[["800605040302010f",230.15,10.123,-2300.1,100,12.35,-0.9876,49.98,1.414,12345.678901,0.000007,3]]}'
     )
-    assert b"-1.234,0.001" in i2c_rows.inside(_round(_block(power=-1234, reactive=1)))
+    assert b"-1.234,0.001" in _line(_round(_block(power=-1234, reactive=1)))
 
 
 def what_is_not_available_is_null():
@@ -54,18 +58,16 @@ def what_is_not_available_is_null():
         voltage=0xFFFF, frequency=0xFFFF, current=0xFFFFFFFF, power=-0x80000000, reactive=-0x80000000,
         apparent=0xFFFFFFFF, factor=-0x8000, crest=0xFFFF, taken=0xFFFFFFFFFFFF, given=0xFFFFFFFFFFFF,
     )  # fmt: skip
-    assert _read(i2c_rows.inside(_round(empty)))["rows"] == [
-        ["800605040302010f"] + [None] * 10 + [3]
-    ]
-    row = _read(i2c_rows.inside(_round(_block(), exports=False)))["rows"][0]
+    assert _read(_line(_round(empty)))["rows"] == [["800605040302010f"] + [None] * 10 + [3]]
+    row = _read(_line(_round(_block(), exports=False)))["rows"][0]
     assert row[-2] == "-", "no export is no zero"
 
 
 def flags_stand_once_if_all_have_the_same():
-    assert "flags" not in _read(i2c_rows.inside(_round(_block(), _block())))
-    same = _read(i2c_rows.inside(_round(_block(flags=0x100), _block(flags=0x100))))
+    assert "flags" not in _read(_line(_round(_block(), _block())))
+    same = _read(_line(_round(_block(flags=0x100), _block(flags=0x100))))
     assert same["flags"] == ["uncalibrated"] and "flags" not in same["columns"]
-    mixed = _read(i2c_rows.inside(_round(_block(flags=0x0C), _block(flags=0x1803), _block())))
+    mixed = _read(_line(_round(_block(flags=0x0C), _block(flags=0x1803), _block())))
     assert mixed["columns"][-1] == "flags" and "flags" not in mixed
     assert [row[-1] for row in mixed["rows"]] == [
         ["clipping"],
@@ -76,7 +78,7 @@ def flags_stand_once_if_all_have_the_same():
 
 def a_round_of_a_format_to_come_costs_its_numbers_only():
     body = bytes((i2c_rows.FORMAT + 1,)) + bytes(2 * i2c_rows.ROW)
-    assert _read(i2c_rows.inside(body))["rows"] == [[], []]
+    assert _read(_line(body))["rows"] == [[], []]
 
 
 def blocks_are_checked_with_their_pointer():
@@ -297,10 +299,10 @@ def a_record_that_is_damaged_on_flash_costs_itself_alone():
 
 def lines_say_when_the_round_was():
     entry = (5, 20, records.ROUND | records.LIVE, 1000, _round(_block(), _block()))
-    assert json.loads(says.numbered(entry, 5, 1600))["age"] == 600
-    assert json.loads(says.numbered(entry, 6, 1600))["age"] is None
+    assert json.loads(bytes(says.numbered(entry, 5, 1600)))["age"] == 600
+    assert json.loads(bytes(says.numbered(entry, 6, 1600)))["age"] is None
     entry = (4, 20, records.ROUND | records.UNIX, 1790000000123, _round(_block(), _block()))
-    found = json.loads(says.numbered(entry, 5, 1600))
+    found = json.loads(bytes(says.numbered(entry, 5, 1600)))
     assert found["seq"] == 19 and abs(found["at"] - 1790000000.123) < 0.01
 
 

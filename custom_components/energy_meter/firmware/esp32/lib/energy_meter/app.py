@@ -25,6 +25,8 @@ _WRONG_PASSWORD_MS = 180_000
 """A network that could not be joined once since the start, after so long: offer the set-up page again."""
 _PRESS_MS = 5000
 _SLOTS = 256
+_GARBAGE = 16384
+"""Bytes after which garbage is collected: what stays does not spread over the whole memory, and blocks of some KB remain."""
 _FOLDER = "data/queue"
 
 
@@ -34,6 +36,7 @@ class App:
     def __init__(self, clock=None):
         """Read the settings and what the last start left; put the relays into their safe state before anything slow."""
         gc.collect()
+        gc.threshold(_GARBAGE)
         self._remembered = board.remembered()
         self.clock = clock or Clock(start=self._remembered[2] if self._remembered else 0)
         self.settings, errors = config.load()
@@ -45,6 +48,8 @@ class App:
             self.settings["key"] = mac.new_key()
             if not errors:  # Else the file is what its owner wants to repair, not to lose.
                 errors += self._save_settings()
+        if self.settings["i2c"]["on"]:  # Early, while the memory is still in one piece.
+            from . import i2c_hub  # noqa: F401
         self.clock.take_from_rtc()
         self._restarting = False
         self.wifi = None

@@ -15,7 +15,7 @@ _FORM = "<8sBBHHHIiiIhHIHIH"
 NO_EXPORT = 0x80
 """In a row's state: the monitor does not measure export."""
 _COLUMNS = (
-    b'"columns":["meter","voltage","current","power","reactive_power","apparent_power","power_factor",'
+    b',"columns":["meter","voltage","current","power","reactive_power","apparent_power","power_factor",'
     b'"frequency","current_crest_factor","energy_import","energy_export","start"'
 )
 QUANTITIES = (
@@ -40,6 +40,11 @@ _FLAGS = (
     (1 << 9, "stuck"),
     (1 << 12, "eeprom"),
 )
+_TOLD = 0x1B3F
+"""The flags above."""
+_ROOM = 300
+"""Bytes of a message beside its rows."""
+_ROOM_PER_ROW = 96
 _U16, _U32, _I16, _I32, _U48 = 0xFFFF, 0xFFFFFFFF, -0x8000, -0x80000000, 0xFFFFFFFFFFFF
 """What says "not available"."""
 NO_POWER = _I32
@@ -58,27 +63,57 @@ def count(body):
     return (len(body) - 1) // ROW
 
 
-def inside(body, first=0, last=None):
-    """The inside of the `readings` message of a round's rows `first` to `last` (all if None)."""
-    rows = range(first, count(body) if last is None else last + 1)
+def line(body, first, last, more):
+    """The `readings` message of a round's rows `first` to `last` (None: the last), with `more` of the message's inside.
+
+    It is put together in one block, which is taken once: the memory is small, and its free part in pieces.
+    """
+    numbers = range(first, count(body) if last is None else last + 1)
+    text = _Text(_ROOM + len(more) + _ROOM_PER_ROW * len(numbers))
+    text.add(b'{"type":"readings",')
+    text.add(more)
     if body[0] != FORMAT:
-        return b'"type":"readings","columns":["meter"],"rows":[%s]' % b",".join([b"[]"] * len(rows))
-    flags = [_flags(struct.unpack_from("<H", body, 1 + number * ROW + 10)[0]) for number in rows]
+        text.add(b',"columns":["meter"],"rows":[')
+        text.add(b",".join([b"[]"] * len(numbers)))
+        text.add(b"]}")
+        return text.whole()
+    flags = [struct.unpack_from("<H", body, 1 + number * ROW + 10)[0] & _TOLD for number in numbers]
     shared = all(flag == flags[0] for flag in flags)
-    parts = [b'"type":"readings",']
-    if shared and flags[0] != "null":
-        parts.append(b'"flags":%s,' % flags[0].encode())
-    parts.append(_COLUMNS)
-    parts.append(b'],"rows":' if shared else b',"flags"],"rows":')
+    if shared and flags[0]:
+        text.add(b',"flags":')
+        text.add(_flags(flags[0]))
+    text.add(_COLUMNS)
+    text.add(b'],"rows":' if shared else b',"flags"],"rows":')
     mark = b"[["
-    for number in rows:
-        parts.append(mark)
-        parts.append(_row(body, 1 + number * ROW).encode())
+    for number in numbers:
+        text.add(mark)
+        text.add(_row(body, 1 + number * ROW))
         if not shared:
-            parts.append(b"," + flags[number - first].encode())
+            text.add(b",")
+            text.add(_flags(flags[number - first]))
         mark = b"],["
-    parts.append(b"]]")
-    return b"".join(parts)
+    text.add(b"]]}")
+    return text.whole()
+
+
+class _Text:
+    """Bytes one after the other, in a block that grows only if it has to."""
+
+    def __init__(self, room):
+        self._block = bytearray(room)
+        self._end = 0
+
+    def add(self, piece):
+        """Put a piece behind the others."""
+        end = self._end + len(piece)
+        if end > len(self._block):
+            self._block.extend(bytes(end - len(self._block) + _ROOM))
+        self._block[self._end : end] = piece
+        self._end = end
+
+    def whole(self):
+        """All of it."""
+        return memoryview(self._block)[: self._end]
 
 
 def _row(body, at):
@@ -88,7 +123,7 @@ def _row(body, at):
     ) = struct.unpack_from(_FORM, body, at)  # fmt: skip
     taken |= taken_high << 32
     given |= given_high << 32
-    return '"%s",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%d' % (
+    return b'"%s",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%d' % (
         meter_id(key),
         _said(voltage, _U16, 10_000),
         _said(current, _U32, 1000),
@@ -125,4 +160,4 @@ def _watts(value, missing):
 
 def _flags(bits):
     words = ['"%s"' % word for mask, word in _FLAGS if bits & mask]
-    return "[%s]" % ",".join(words) if words else "null"
+    return ("[%s]" % ",".join(words) if words else "null").encode()

@@ -27,10 +27,16 @@ LIVE = 0x20
 """The same: it may be dropped to make room, because counters make up for it."""
 
 
-def pack(boot, seq, kind, time, body):
-    """One record."""
+def parts(boot, seq, kind, time, body):
+    """One record: its head, body and end, so that a long body need not be copied."""
     head = struct.pack("<HIIBq", len(body), boot, seq, kind, time)
-    return b"".join((head, body, struct.pack("<I", binascii.crc32(body, binascii.crc32(head)))))
+    return head, body, struct.pack("<I", binascii.crc32(body, binascii.crc32(head)))
+
+
+def pack(boot, seq, kind, time, body):
+    """One record in one piece."""
+    head, body, end = parts(boot, seq, kind, time, body)
+    return b"".join((head, bytes(body), end))
 
 
 def size(head):
@@ -40,10 +46,10 @@ def size(head):
 
 
 def unpack(record):
-    """(boot, seq, kind, time, body), or None if the checksum says that it is damaged."""
+    """(boot, seq, kind, time, body), or None if the checksum says that it is damaged; a slice of it is the body."""
     if len(record) < EXTRA or size(record) != len(record):
         return None
-    if binascii.crc32(record[:-4]) != struct.unpack("<I", record[-4:])[0]:
+    if binascii.crc32(record[:-4]) != struct.unpack_from("<I", record, len(record) - 4)[0]:
         return None
     _, boot, seq, kind, time = struct.unpack_from("<HIIBq", record)
     return boot, seq, kind, time, record[HEAD:-4]

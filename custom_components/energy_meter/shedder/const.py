@@ -59,3 +59,6 @@ LOAD_DOMAINS: Final = (
 
 BOUND_FRESHNESS: Final = 3_600.0
 """Seconds that the value of a followed sensor counts; what somebody sets by hand counts for ever."""
+
+SHED_LOADS: Final = "shed_loads"
+"""Key of the sensor that counts the loads that are off."""

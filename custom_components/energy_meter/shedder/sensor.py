@@ -16,6 +16,7 @@ from homeassistant.core import callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from ..load_shedding import Measure, Next, Outlook, Reason, Status
+from .const import SHED_LOADS
 from .entity import LimitEntity, ShedderEntity
 from .runtime import ShedderRuntime
 
@@ -86,8 +87,8 @@ SHEDDER_SENSORS: Final = (
         attributes_fn=_about_limit,
     ),
     ShedderSensorDescription(
-        key="shed_loads",
-        translation_key="shed_loads",
+        key=SHED_LOADS,
+        translation_key=SHED_LOADS,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
         value_fn=lambda outlook: len(outlook.shed),

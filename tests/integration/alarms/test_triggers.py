@@ -89,3 +89,36 @@ async def test_a_condition_asks_how_an_alarm_stands(
         )
         await keep(hass, freezer, bridge, 5, power=3500)
         assert len(calls) == met
+
+
+@pytest.mark.parametrize(("condition", "met"), [("meter_is_silent", 1), ("tamper_is_suspected", 0)])
+async def test_a_condition_asks_about_its_own_kind_of_alarm_in_a_device(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, condition: str, met: int
+) -> None:
+    bridge = with_oven()
+    async with running(hass, bridge) as (runtime, link):
+        await measure(hass, bridge, power=3500)
+        await add_alarm(hass, runtime, "over_power", delay_on=0)
+        await add_alarm(hass, runtime, "silent", threshold=60, hysteresis=0, delay_on=0)
+        entry = er.async_get(hass).async_get(entity_id(hass, "binary_sensor", "alarm_silent"))
+        assert entry is not None
+        calls: list[ServiceCall] = async_mock_service(hass, "test", "noted")
+        config = {
+            "automation": {
+                "triggers": {"trigger": "event", "event_type": "asked"},
+                "conditions": {
+                    "condition": f"energy_meter.{condition}",
+                    "target": {"device_id": entry.device_id},
+                },
+                "actions": {"action": "test.noted"},
+            }
+        }
+        assert await async_setup_component(hass, "automation", config)
+        hass.bus.async_fire("asked")
+        await hass.async_block_till_done()
+        assert not calls, "the power is exceeded, and the meter is not silent"
+        link.unplug()
+        await pass_time(hass, freezer, 70)
+        hass.bus.async_fire("asked")
+        await hass.async_block_till_done()
+        assert len(calls) == met

@@ -1,0 +1,75 @@
+"""Automations that follow load shedding: its triggers, and its conditions."""
+
+from typing import Any
+
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.helpers import area_registry as ar, entity_registry as er
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import async_mock_service
+
+from .home import Home, entity_id, limit, load
+
+
+async def automate(hass: HomeAssistant, trigger: dict[str, Any], **more: Any) -> list[ServiceCall]:
+    """An automation that notes when it runs."""
+    calls: list[ServiceCall] = async_mock_service(hass, "test", "noted")
+    config = {"triggers": trigger, "actions": {"action": "test.noted"}, **more}
+    assert await async_setup_component(hass, "automation", {"automation": config})
+    await hass.async_block_till_done()
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("trigger", "after_shed", "after_restored"), [("load_shed", 1, 1), ("load_restored", 0, 1)]
+)
+async def test_what_is_switched_triggers(
+    hass: HomeAssistant, home: Home, trigger: str, after_shed: int, after_restored: int
+) -> None:
+    await home.start(limit(), load("heater", 1))
+    log = entity_id(hass, "event", "shedding_log")
+    calls = await automate(
+        hass, {"trigger": f"energy_meter.{trigger}", "target": {"entity_id": log}}
+    )
+    await home.measure(6_500)
+    assert not home.is_on("heater")
+    assert len(calls) == after_shed
+    await home.hold(1_000, 100)
+    assert home.is_on("heater")
+    assert len(calls) == after_restored
+
+
+async def test_conditions_ask_whether_anything_is_off_also_by_area(
+    hass: HomeAssistant, home: Home
+) -> None:
+    await home.start(limit(), load("heater", 1))
+    area = ar.async_get(hass).async_create("Cellar")
+    registry = er.async_get(hass)
+    for each in ("shed_loads", "shedding_status", "shedding_reason"):
+        registry.async_update_entity(entity_id(hass, "sensor", each), area_id=area.id)
+    calls: dict[str, list[ServiceCall]] = {}
+    for condition, service in (("load_is_shed", "shed"), ("loads_are_restored", "restored")):
+        calls[condition] = async_mock_service(hass, "test", service)
+    config = [
+        {
+            "triggers": {"trigger": "event", "event_type": "asked"},
+            "conditions": {
+                "condition": f"energy_meter.{condition}",
+                "target": {"area_id": area.id},
+            },
+            "actions": {"action": f"test.{service}"},
+        }
+        for condition, service in (("load_is_shed", "shed"), ("loads_are_restored", "restored"))
+    ]
+    assert await async_setup_component(hass, "automation", {"automation": config})
+    await hass.async_block_till_done()
+
+    async def ask() -> tuple[int, int]:
+        hass.bus.async_fire("asked")
+        await hass.async_block_till_done()
+        return len(calls["load_is_shed"]), len(calls["loads_are_restored"])
+
+    await home.measure(1_000)
+    assert await ask() == (0, 1)
+    await home.measure(6_500)
+    assert await ask() == (1, 1)

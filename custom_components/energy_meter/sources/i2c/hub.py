@@ -316,6 +316,7 @@ class I2CHub:
                         break
                     if not self._take(monitor, answer):
                         doubtful.append(monitor)
+                    await asyncio.sleep(0)  # A monitor's entities at a time, and others in between.
                 waiting = waiting[len(answers) :]
             for monitor in doubtful:
                 if self._monitors.get(monitor.place) is monitor:

@@ -3,3 +3,9 @@
 Modules that touch hardware: `board` (pins, buses, memory of the chip) and `net` (sockets). All others are plain
 logic with what they need passed in, and run wherever MicroPython runs.
 """
+
+import gc
+
+# Garbage is collected whenever so many bytes have been taken: else what stays, the modules' own code first of all, spreads
+# over the whole memory, and no block of some KB is left.
+gc.threshold(8192)

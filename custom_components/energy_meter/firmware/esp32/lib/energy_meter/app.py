@@ -25,8 +25,6 @@ _WRONG_PASSWORD_MS = 180_000
 """A network that could not be joined once since the start, after so long: offer the set-up page again."""
 _PRESS_MS = 5000
 _SLOTS = 256
-_GARBAGE = 16384
-"""Bytes after which garbage is collected: what stays does not spread over the whole memory, and blocks of some KB remain."""
 _FOLDER = "data/queue"
 
 
@@ -36,7 +34,6 @@ class App:
     def __init__(self, clock=None):
         """Read the settings and what the last start left; put the relays into their safe state before anything slow."""
         gc.collect()
-        gc.threshold(_GARBAGE)
         self._remembered = board.remembered()
         self.clock = clock or Clock(start=self._remembered[2] if self._remembered else 0)
         self.settings, errors = config.load()

@@ -23,6 +23,7 @@ from .metering.limits import LimitKind
 from .shedder.const import SHED_LOADS
 
 _LIMITS: Final = frozenset(f"{KEY_PREFIX}_{kind.value}" for kind in LimitKind)
+_SENSORS: Final[Mapping[str, DomainSpec]] = {SENSOR_DOMAIN: DomainSpec()}
 
 
 class _OwnCondition(EntityConditionBase):
@@ -80,7 +81,7 @@ class TamperIsSuspected(_OwnCondition):
 class LoadIsShed(_OwnCondition):
     """Load shedding has loads off, or set to less."""
 
-    _domain_specs: Mapping[str, DomainSpec] = {SENSOR_DOMAIN: DomainSpec()}
+    _domain_specs = _SENSORS
     keys = frozenset({SHED_LOADS})
     asked = "0"
 
@@ -92,9 +93,9 @@ class LoadIsShed(_OwnCondition):
 class LoadsAreRestored(_OwnCondition):
     """Load shedding has nothing off."""
 
-    _domain_specs = LoadIsShed._domain_specs
-    keys = LoadIsShed.keys
-    asked = LoadIsShed.asked
+    _domain_specs = _SENSORS
+    keys = frozenset({SHED_LOADS})
+    asked = "0"
 
 
 CONDITIONS: Final[dict[str, type[Condition]]] = {

@@ -1,18 +1,27 @@
 """The simple load shedding: off over the limit, on with room, and a person has the last word."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+import shutil
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.core import HomeAssistant
+from homeassistant.bootstrap import async_load_base_functionality
+from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.setup import async_setup_component
 import pytest
-from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.common import (
+    async_fire_time_changed,
+    async_test_home_assistant,
+)
 
-from .conftest import Use
+from .conftest import BLUEPRINTS, Use
 
 SENSOR = "sensor.grid"
 LOAD = "input_boolean.heater"
+MEMORY = "input_boolean.taken"
 
 
 async def settle() -> None:
@@ -45,7 +54,10 @@ class Kitchen:
 
     @property
     def on(self) -> bool:
-        state = self.hass.states.get(LOAD)
+        return self.remembers(LOAD)
+
+    def remembers(self, entity_id: str = MEMORY) -> bool:
+        state = self.hass.states.get(entity_id)
         assert state is not None
         return state.state == "on"
 
@@ -116,3 +128,98 @@ async def test_what_is_off_already_is_not_switched_on(kitchen: Kitchen) -> None:
     await kitchen.measure(1_000)
     await kitchen.wait(minutes=10)
     assert not kitchen.on
+
+
+@asynccontextmanager
+async def started(
+    folder: Path, freezer: FrozenDateTimeFactory, *, memory: bool
+) -> AsyncIterator[Kitchen]:
+    """A Home Assistant that has what an earlier one has kept in this folder, and is ended as by its user."""
+    blueprints = folder / "blueprints" / "automation" / "energy_meter"
+    await asyncio.to_thread(shutil.copytree, BLUEPRINTS, blueprints, dirs_exist_ok=True)
+    inputs = {"sensor": SENSOR, "limit": 5_000, "load": LOAD, "power": 2_000, "rest": 5}
+    if memory:
+        inputs["memory"] = MEMORY
+    async with async_test_home_assistant(
+        config_dir=str(folder), load_registries=False, initial_state=CoreState.not_running
+    ) as hass:
+        await async_load_base_functionality(hass)
+        for domain, config in (
+            ("homeassistant", {}),
+            ("input_boolean", {"heater": {}, "taken": {}}),
+            (
+                "automation",
+                [
+                    {
+                        "alias": "Under test",
+                        "use_blueprint": {
+                            "path": "energy_meter/simple_load_shedding.yaml",
+                            "input": inputs,
+                        },
+                    }
+                ],
+            ),
+        ):
+            assert await async_setup_component(hass, domain, {domain: config})
+        kitchen = Kitchen(hass, freezer)
+        await kitchen.measure("unavailable")
+        await hass.async_start()
+        await settle()
+        try:
+            yield kitchen
+        finally:
+            await hass.async_stop(force=True)
+
+
+async def until_off(kitchen: Kitchen) -> None:
+    await kitchen.switch(True)
+    await kitchen.measure(5_500)
+    await kitchen.wait(seconds=6)
+    assert not kitchen.on
+
+
+async def test_with_a_memory_it_gives_back_after_a_restart_what_it_took_before(
+    tmp_path: Path, freezer: FrozenDateTimeFactory
+) -> None:
+    async with started(tmp_path, freezer, memory=True) as kitchen:
+        await until_off(kitchen)
+        assert kitchen.remembers()
+    async with started(tmp_path, freezer, memory=True) as kitchen:
+        await kitchen.wait(minutes=10)
+        assert not kitchen.on, "nobody knows how much room there is"
+        await kitchen.measure(2_500)
+        await kitchen.wait(minutes=6)
+        assert kitchen.on
+        assert not kitchen.remembers()
+    async with started(tmp_path, freezer, memory=True) as kitchen:
+        await kitchen.switch(False)
+        await kitchen.measure(1_000)
+        await kitchen.wait(minutes=10)
+        assert not kitchen.on, "that was somebody else"
+
+
+async def test_a_person_who_switches_it_on_meanwhile_is_not_fought_after_a_restart(
+    tmp_path: Path, freezer: FrozenDateTimeFactory
+) -> None:
+    async with started(tmp_path, freezer, memory=True) as kitchen:
+        await until_off(kitchen)
+    async with started(tmp_path, freezer, memory=True) as kitchen:
+        await kitchen.switch(True)
+        await settle()
+        assert not kitchen.remembers()
+        await kitchen.switch(False)
+        await kitchen.measure(1_000)
+        await kitchen.wait(minutes=10)
+        assert not kitchen.on
+
+
+async def test_without_a_memory_what_is_off_stays_off_after_a_restart(
+    tmp_path: Path, freezer: FrozenDateTimeFactory
+) -> None:
+    async with started(tmp_path, freezer, memory=False) as kitchen:
+        await until_off(kitchen)
+    async with started(tmp_path, freezer, memory=False) as kitchen:
+        await kitchen.measure(1_000)
+        await kitchen.wait(minutes=10)
+        assert not kitchen.on
+        assert not kitchen.remembers()

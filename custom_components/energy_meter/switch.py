@@ -10,7 +10,7 @@ from homeassistant.util import dt as dt_util
 from .control import Command, SettingEntity, async_add_controls
 from .controlled import Controlled
 from .model import Control, ControlKind, Value
-from .relays.runtime import async_who, is_relay
+from .relays.runtime import async_cause, is_relay
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
 from .shedder.runtime import ShedderRuntime
 from .shedder.switch import DryRunSwitch, EnableSwitch
@@ -87,12 +87,16 @@ class RelaySwitch(MeterSwitch):
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Switch on if that is allowed now, and wait for the meter to confirm it."""
-        await self.relay.async_switch(True, who=await async_who(self.hass, self._context))
+        await self._async_switch(True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Switch off if that is allowed now, and wait for the meter to confirm it."""
-        await self.relay.async_switch(False, who=await async_who(self.hass, self._context))
+        await self._async_switch(False)
+
+    async def _async_switch(self, on: bool) -> None:
+        who, by_hand = await async_cause(self.hass, self._context)
+        await self.relay.async_switch(on, who=who, by_hand=by_hand)
 
 
 def make_switch(

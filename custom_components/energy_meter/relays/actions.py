@@ -24,6 +24,7 @@ from .runtime import Relay, async_who
 SERVICE_DISCONNECT: Final = "disconnect_supply"
 SERVICE_RECONNECT: Final = "reconnect_supply"
 ATTR_REASON: Final = "reason"
+ATTR_CONFIRM: Final = "confirm"
 ATTR_CONNECTED: Final = "connected"
 ATTR_CHANGED_BY: Final = "changed_by"
 EVENT_SUPPLY: Final = f"{DOMAIN}_supply"
@@ -43,8 +44,23 @@ def _reason(value: Any) -> str:
     return text
 
 
+def _confirmed(value: Any) -> bool:
+    """Somebody has said that he has looked.
+
+    Raises:
+        probatio.Invalid: he has not.
+    """
+    if cv.boolean(value) is not True:
+        raise probatio.Invalid("it has to be confirmed that nobody is endangered")
+    return True
+
+
 SUPPLY_SCHEMA: Final = probatio.Schema(
-    {probatio.Required(ATTR_DEVICE_ID): cv.string, probatio.Required(ATTR_REASON): _reason}
+    {
+        probatio.Required(ATTR_DEVICE_ID): cv.string,
+        probatio.Required(ATTR_REASON): _reason,
+        probatio.Required(ATTR_CONFIRM): _confirmed,
+    }
 )
 
 

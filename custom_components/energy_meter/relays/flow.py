@@ -4,6 +4,7 @@ from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryFlow
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     EntitySelector,
     EntitySelectorConfig,
     EntityWithDeviceFilterSelectorConfig,
@@ -20,6 +21,7 @@ import probatio as vol
 from ..const import CONF_IDENTITY
 from .interlock import Interlock
 from .runtime import (
+    CONF_CONFIRM,
     CONF_CONTROL,
     CONF_MINIMUM_OFF,
     CONF_MUST_BE_OFF,
@@ -103,7 +105,7 @@ class InterlockSubentryFlow(ConfigSubentryFlow):
                 },
                 unique_id=_id(relay),
             )
-        return self._show("interlock", Interlock(), _label(relay))
+        return self._show("interlock", Interlock(confirm=True), _label(relay))
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask it again."""
@@ -134,6 +136,7 @@ class InterlockSubentryFlow(ConfigSubentryFlow):
             {
                 vol.Required(CONF_MINIMUM_OFF, default=interlock.minimum_off): seconds,
                 vol.Optional(CONF_MUST_BE_OFF, default=list(interlock.must_be_off)): _LOADS,
+                vol.Required(CONF_CONFIRM, default=interlock.confirm): BooleanSelector(),
             }
         )
         return self.async_show_form(
@@ -145,6 +148,7 @@ def _data(user_input: dict[str, Any]) -> dict[str, Any]:
     return {
         CONF_MINIMUM_OFF: float(user_input[CONF_MINIMUM_OFF]),
         CONF_MUST_BE_OFF: list(user_input.get(CONF_MUST_BE_OFF) or ()),
+        CONF_CONFIRM: user_input[CONF_CONFIRM],
     }
 
 

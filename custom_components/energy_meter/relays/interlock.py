@@ -14,6 +14,10 @@ BY_METER: Final = "meter"
 """Who has switched a relay that nobody here has: a button, a timer or a protection of its own."""
 IDLE_POWER: Final = 10.0
 """W up to which a load whose power is measured counts as off."""
+CONFIRM_FROM: Final = 1.0
+"""Seconds after which the second time is no slip of the same finger."""
+CONFIRM_UNTIL: Final = 15.0
+"""Seconds up to which it is the second time."""
 _OFF_STATES: Final = frozenset({"off", "idle", "standby"})
 _UNKNOWN_STATES: Final = frozenset({"unknown", "unavailable"})
 
@@ -26,6 +30,8 @@ class Interlock:
     """Seconds that the relay stays off at least."""
     must_be_off: tuple[str, ...] = ()
     """Entities that have to be off before it may be switched off."""
+    confirm: bool = False
+    """Whether a person has to say twice that it is to be switched."""
 
     def wait(self, record: RelayRecord, now: float) -> float:
         """Seconds until the relay may be switched on; `now` is Unix time."""
@@ -73,6 +79,26 @@ class RelayRecord:
             since=float(since) if number and since is not None else None,
             held=kept.get("held") is True and on is False,
         )
+
+
+class Confirmation:
+    """Whether a person means it: the same wish again, soon, but not at once."""
+
+    def __init__(self) -> None:
+        """Begin with nothing asked for."""
+        self._wish: tuple[bool, str] | None = None
+        self._since = 0.0
+
+    def take(self, wish: tuple[bool, str], now: float) -> bool:
+        """Take a wish, (on, who); return whether it confirms the last one. `now` is monotonic, s."""
+        age = now - self._since
+        if wish != self._wish or age > CONFIRM_UNTIL:
+            self._wish, self._since = wish, now
+            return False
+        if age < CONFIRM_FROM:
+            return False
+        self._wish = None
+        return True
 
 
 def is_on(state: str | None, *, power: bool) -> bool | None:

@@ -15,12 +15,13 @@ from ..const import CONF_IDENTITY, DOMAIN
 from ..controlled import Controlled
 from ..model import Control, ControlKind, Value
 from ..store import MeterStore
-from .interlock import BY_METER, Interlock, RelayRecord, is_on
+from .interlock import BY_METER, CONFIRM_UNTIL, Confirmation, Interlock, RelayRecord, is_on
 
 SUBENTRY_INTERLOCK: Final = "interlock"
 CONF_CONTROL: Final = "control"
 CONF_MINIMUM_OFF: Final = "minimum_off"
 CONF_MUST_BE_OFF: Final = "must_be_off"
+CONF_CONFIRM: Final = "confirm"
 RELAY: Final = "relay"
 LATE: Final = 60.0
 """Seconds from a command on, in which a change is put down to it, confirmed or not; it is answered within ten."""
@@ -41,6 +42,7 @@ def interlock_of(data: Mapping[str, Any]) -> Interlock:
     return Interlock(
         minimum_off=float(data.get(CONF_MINIMUM_OFF) or 0),
         must_be_off=tuple(data.get(CONF_MUST_BE_OFF) or ()),
+        confirm=data.get(CONF_CONFIRM) is True,
     )
 
 
@@ -81,6 +83,7 @@ class Relay:
         self._changed = changed
         self._off, self._on = sorted(control.options) if control.options else (0, 1)
         self._attempt: _Attempt | None = None
+        self._confirmation = Confirmation()
         self._lock = asyncio.Lock()
         self._shown: set[Callable[[], None]] = set()
         place.async_subscribe_setting(control.key, self.look)
@@ -130,18 +133,28 @@ class Relay:
             update()
 
     async def async_switch(
-        self, on: bool, *, who: str, reason: str | None = None, supply: bool = False
+        self,
+        on: bool,
+        *,
+        who: str,
+        reason: str | None = None,
+        supply: bool = False,
+        by_hand: bool = False,
     ) -> None:
         """Switch it and wait until it is read back.
 
         `supply` disconnects for good, or ends that: a plain command does not bring the relay back meanwhile.
+        `by_hand`: a person has touched a switch, who may be asked whether that was meant.
 
         Raises:
-            ServiceValidationError: its interlock, or a disconnected supply, does not allow it now.
+            ServiceValidationError: its interlock, or a disconnected supply, does not allow it now, or it is to be
+                confirmed.
             HomeAssistantError: it was refused, not answered, or does not stand as it should.
         """
         async with self._lock:
             self._check(on, supply=supply)
+            if by_hand and on != self.record.on:
+                self._confirm(on, who)
             held = supply and not on
             # If it fails, the answer may have been lost, and not the command.
             until = self.hass.loop.time() + LATE
@@ -175,6 +188,11 @@ class Relay:
             for key, which in (("relay_load_on", True), ("relay_load_unknown", None)):
                 if loads := [self._spoken(each) for each, load in known.items() if load is which]:
                     raise self._refusal(key, loads=", ".join(loads))
+
+    def _confirm(self, on: bool, who: str) -> None:
+        if self.interlock.confirm and not self._confirmation.take((on, who), self.hass.loop.time()):
+            key = "relay_confirm_on" if on else "relay_confirm_off"
+            raise self._refusal(key, seconds=f"{CONFIRM_UNTIL:.0f}")
 
     def _is_on(self, entity_id: str) -> bool | None:
         state = self.hass.states.get(entity_id)
@@ -257,13 +275,19 @@ class Relays:
 
 async def async_who(hass: HomeAssistant, context: Context | None) -> str:
     """What stands behind an action: an automation or a script, a person, or Home Assistant itself."""
+    who, _by_hand = await async_cause(hass, context)
+    return who
+
+
+async def async_cause(hass: HomeAssistant, context: Context | None) -> tuple[str, bool]:
+    """What stands behind an action, and whether a person has done it with his own hand."""
     if context is None:
-        return "Home Assistant"
+        return "Home Assistant", False
     for state in hass.states.async_all(("automation", "script")):
         if state.context.id in {context.id, context.parent_id}:
-            return state.name
+            return state.name, False
     if context.user_id is not None:
         user = await hass.auth.async_get_user(context.user_id)
         if user is not None:
-            return user.name or context.user_id
-    return "Home Assistant"
+            return user.name or context.user_id, True
+    return "Home Assistant", False

@@ -11,6 +11,7 @@ from homeassistant.setup import async_setup_component
 import pytest
 
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
+from custom_components.energy_meter.relays import interlock
 from tests.integration.bridge.support import (
     OVEN,
     bridge_entry,
@@ -44,7 +45,7 @@ async def add_interlock(hass: HomeAssistant, runtime: BridgeRuntime, **values: A
     )
     assert flow["step_id"] == "interlock", flow
     flow = await hass.config_entries.subentries.async_configure(
-        flow["flow_id"], {"minimum_off": 0, **values}
+        flow["flow_id"], {"minimum_off": 0, "confirm": False, **values}
     )
     assert flow["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
@@ -290,3 +291,49 @@ async def test_an_interlock_goes_with_its_meter(hass: HomeAssistant) -> None:
         hass.config_entries.async_remove_subentry(runtime.entry, meter)
         await hass.async_block_till_done()
         assert not runtime.entry.subentries
+
+
+async def test_who_touches_the_switch_is_asked_to_do_it_twice(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await hass.auth.async_create_user("Ada", group_ids=["system-admin"])
+    async with running(hass, with_relay()) as (runtime, _link):
+        await add_interlock(hass, runtime, confirm=True)
+        monkeypatch.setattr(interlock, "CONFIRM_FROM", 0.0)
+        with pytest.raises(ServiceValidationError) as raised:
+            await turn(hass, "off", Context(user_id=user.id))
+        assert key_of(raised) == "relay_confirm_off"
+        assert raised.value.translation_placeholders == {"name": "Oven", "seconds": "15"}
+        assert switch(hass).state == "on"
+        await turn(hass, "off", Context(user_id=user.id))
+        assert switch(hass).state == "off"
+        assert switch(hass).attributes["changed_by"] == "Ada"
+        with pytest.raises(ServiceValidationError) as raised:
+            await turn(hass, "on", Context(user_id=user.id))
+        assert key_of(raised) == "relay_confirm_on"
+
+
+async def test_automations_and_load_shedding_are_not_asked(hass: HomeAssistant) -> None:
+    user = await hass.auth.async_create_user("Ada", group_ids=["system-admin"])
+    async with running(hass, with_relay()) as (runtime, _link):
+        await add_interlock(hass, runtime, confirm=True)
+        await turn(hass, "off")
+        assert switch(hass).state == "off"
+        target = {"entity_id": entity_id(hass, "relay", OVEN, "switch")}
+        script = {"evening": {"sequence": {"action": "switch.turn_on", "target": target}}}
+        assert await async_setup_component(hass, "script", {"script": script})
+        await hass.services.async_call(
+            "script", "evening", blocking=True, context=Context(user_id=user.id)
+        )
+        assert switch(hass).state == "on"
+
+
+async def test_what_may_not_be_switched_is_refused_before_anybody_is_asked(
+    hass: HomeAssistant,
+) -> None:
+    user = await hass.auth.async_create_user("Ada", group_ids=["system-admin"])
+    async with running(hass, with_relay()) as (runtime, _link):
+        await add_interlock(hass, runtime, confirm=True, must_be_off=["light.stairs"])
+        with pytest.raises(ServiceValidationError) as raised:
+            await turn(hass, "off", Context(user_id=user.id))
+        assert key_of(raised) == "relay_load_unknown"

@@ -51,7 +51,7 @@ async def supply(
     await hass.services.async_call(
         DOMAIN,
         f"{way}_supply",
-        {"device_id": device or device_id(hass), "reason": reason},
+        {"device_id": device or device_id(hass), "reason": reason, "confirm": True},
         blocking=True,
         context=context,
     )
@@ -276,3 +276,20 @@ async def test_a_bridge_may_have_a_relay_of_its_own(
         assert after.attributes == before.attributes
         await supply(hass, "reconnect", device=device_id(hass, identity))
         assert bridge.closed == 1
+
+
+@pytest.mark.parametrize("confirm", [{}, {"confirm": False}])
+@pytest.mark.parametrize("way", ["disconnect", "reconnect"])
+async def test_without_having_made_sure_nothing_is_switched(
+    hass: HomeAssistant, way: str, confirm: dict[str, bool]
+) -> None:
+    async with running(hass, with_relay()):
+        before = switch(hass).state
+        with pytest.raises(probatio.Invalid, match=r"confirm"):
+            await hass.services.async_call(
+                DOMAIN,
+                f"{way}_supply",
+                {"device_id": device_id(hass), "reason": REASON, **confirm},
+                blocking=True,
+            )
+        assert switch(hass).state == before

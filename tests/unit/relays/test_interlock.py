@@ -6,7 +6,14 @@ from typing import Any
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.energy_meter.relays.interlock import Interlock, RelayRecord, is_on
+from custom_components.energy_meter.relays.interlock import (
+    CONFIRM_FROM,
+    CONFIRM_UNTIL,
+    Confirmation,
+    Interlock,
+    RelayRecord,
+    is_on,
+)
 
 
 @given(
@@ -76,3 +83,45 @@ def test_a_record_outlives_a_restart(
 )
 def test_a_broken_record_is_none(kept: Any) -> None:
     assert RelayRecord.from_dict(kept) == RelayRecord()
+
+
+OFF, ON = (False, "Ada"), (True, "Ada")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "meant"),
+    [
+        ([(OFF, 0.0), (OFF, 3.0)], [False, True]),
+        ([(OFF, 0.0), (OFF, 0.3), (OFF, 3.0)], [False, False, True]),
+        ([(OFF, 0.0), (OFF, 16.0), (OFF, 20.0)], [False, False, True]),
+        ([(OFF, 0.0), (ON, 3.0), (OFF, 6.0)], [False, False, False]),
+        ([(OFF, 0.0), ((False, "Bob"), 3.0)], [False, False]),
+        ([(OFF, 0.0), (OFF, 3.0), (OFF, 6.0)], [False, True, False]),
+    ],
+)
+def test_a_wish_is_meant_when_the_same_person_has_it_again(
+    wishes: list[tuple[tuple[bool, str], float]], meant: list[bool]
+) -> None:
+    confirmation = Confirmation()
+    assert [confirmation.take(wish, at) for wish, at in wishes] == meant
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(["Ada", "Bob"]), st.floats(0, 30)), max_size=9
+    )
+)
+def test_nothing_is_ever_meant_without_having_been_asked_for_before(
+    wishes: list[tuple[bool, str, float]],
+) -> None:
+    confirmation = Confirmation()
+    now = 0.0
+    asked: list[tuple[tuple[bool, str], float]] = []
+    for on, who, passed in wishes:
+        now += passed
+        if confirmation.take((on, who), now):
+            assert any(
+                wish == (on, who) and CONFIRM_FROM <= now - at <= CONFIRM_UNTIL
+                for wish, at in asked
+            )
+        asked.append(((on, who), now))

@@ -138,6 +138,9 @@ class Wire:
         self.board = board
         self.opened = 0
         self.port = 0
+        self.paced = False
+        """Whether a transaction takes its time for real, and the board with it; else its clock jumps."""
+        self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -151,7 +154,13 @@ class Wire:
         assert self._server is not None
         self._server.close()
 
+    def tear(self) -> None:
+        """Let the transaction that is under way fail as no driver of a chip does."""
+        if self._writer is not None:
+            self._writer.close()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
         with contextlib.suppress(ConnectionError):
             base, last = self.board.seconds, 0.0
             while line := await reader.readline():
@@ -164,6 +173,10 @@ class Wire:
                     answer = await asyncio.to_thread(self._answer, what, rest)
                 else:
                     answer = self._answer(what, rest)
+                if self.paced:
+                    error, spent, data = answer.split()
+                    await asyncio.sleep(int(spent) / 1e6)
+                    answer = f"{error} 0 {data}"
                 writer.write(answer.encode() + b"\n")
         writer.close()
 

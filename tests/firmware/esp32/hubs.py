@@ -200,6 +200,7 @@ async def hub(
     connected: bool = True,
     heap: str = "2m",
     i2c: dict[str, Any] | None = None,
+    uart_files: dict[int, str] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Hub]:
     """A hub on a bus with `count` monitors, and its host."""
@@ -215,7 +216,7 @@ async def hub(
         }
     )
     async with Wire(Monitors(arrange(monitors)), time) as wire:
-        board = Board(folder, config, wire=wire.port)
+        board = Board(folder, config, uart_files or {}, wire=wire.port)
         one = Hub(board, wire, monitors, port)
         try:
             await board.start(heap=heap)

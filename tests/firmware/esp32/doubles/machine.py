@@ -146,18 +146,29 @@ class Wire:
 
     def __init__(self, port):
         """Connect to it on this machine."""
+        self._port = port
+        self._connect()
+
+    def _connect(self):
         import socket
 
         self._socket = socket.socket()
-        self._socket.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
+        self._socket.connect(socket.getaddrinfo("127.0.0.1", self._port)[0][-1])
         self._file = self._socket.makefile("rwb")
 
     def ask(self, what):
-        """Say what happens now, and return what came of it; the time it took passes. Raises OSError."""
+        """Say what happens now, and return what came of it; the time it took passes.
+
+        Raises OSError, and ValueError where a test has torn the connection: no driver does that, a defect does.
+        """
         import simulated_time
 
         self._file.write(b"%d %s\n" % (simulated_time.ticks(), what.encode()))
-        verdict, microseconds, data = self._file.readline().decode().split()
+        answer = self._file.readline().decode().split()
+        if not answer:
+            self._connect()
+            raise ValueError("the wire is torn")
+        verdict, microseconds, data = answer
         simulated_time.takes(int(microseconds))
         if verdict != "0":
             raise OSError(int(verdict))

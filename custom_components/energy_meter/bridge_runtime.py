@@ -159,6 +159,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self.watch = BridgeWatch(hass, entry)
         self.hub_watch = HubWatch(hass, entry)
         self._moves = CircuitMoves(hass, entry)
+        self._capturing = asyncio.Lock()
         self._on_capture: dict[str, set[Callable[[Waveform, datetime], None]]] = {}
         self._started = False
 
@@ -768,7 +769,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             HomeAssistantError: the meter is away, cannot do it, or did not answer with a waveform.
         """
         try:
-            wave = await self.session.capture(meter.subentry.data[CONF_METER], cycles)
+            # One after the other: whoever looks at a page has several taken at once.
+            async with self._capturing:
+                wave = await self.session.capture(meter.subentry.data[CONF_METER], cycles)
         except SourceError as err:
             raise self._error(meter, err.key, err.placeholders) from err
         taken = dt_util.utcnow()

@@ -14,6 +14,8 @@ HUBS: Final = frozenset({"i2c", "i2c_hub"})
 """Kinds of bridges whose meters are the circuits of a panel."""
 MONITOR: Final = re.compile(r"[0-9a-f]{16}")
 """A monitor's own id, the same wherever it hangs."""
+EVERYDAY: Final = frozenset({"relay", "identify"})
+"""Controls of a circuit that are there at first."""
 BUFFER: Final = "buffer"
 """The capability of a bridge that keeps readings until they are acknowledged."""
 
@@ -26,12 +28,17 @@ def shape_of(hello: Hello, meter: MeterHello) -> MeterShape:
         manufacturer=meter.manufacturer,
         model=meter.model,
         resolution={key: digit for key, digit in meter.resolution.items() if digit > 0},
-        controls=meter.controls,
+        controls=tuple(map(_calm, meter.controls)) if hello.kind in HUBS else meter.controls,
         interval=hello.interval,
         circuit=hello.kind in HUBS,
         waveform=WAVEFORM in meter.capabilities,
         late=BUFFER in hello.capabilities,
     )
+
+
+def _calm(control: Control) -> Control:
+    """A control of one of many circuits: what is for those who set it up is off until somebody looks for it."""
+    return control if control.key in EVERYDAY else replace(control, guarded=True)
 
 
 def grown(before: MeterShape, after: MeterShape) -> MeterShape:

@@ -214,7 +214,7 @@ def _changed(circuit: Circuit, row: Mapping[str, str], names: Mapping[str, str])
             problems.append(Problem("table_circle", 0, {"value": names[circuit.id]}))
         if inside is not None and "role" not in row and role == ROLE_NONE:
             role = ROLE_DEVICE
-        if inside is not None and role not in (ROLE_DEVICE, ROLE_NONE):
+        if inside is not None and role in ROLES and role not in (ROLE_DEVICE, ROLE_NONE):
             problems.append(Problem("table_inside_role", 0, {"value": names[circuit.id]}))
     if problems:
         raise TableError(problems)

@@ -1,5 +1,6 @@
 """Circuits of a panel: named in one table, added up, taken off their main meter, looked at as waveforms."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -185,6 +186,19 @@ async def test_a_waveform_is_answered_and_shown(hass: HomeAssistant) -> None:
                 return_response=True,
             )
         assert away.value.translation_key in ("bridge_no_answer", "bridge_away")
+
+
+async def test_a_waveform_is_taken_while_somebody_looks_at_the_picture(hass: HomeAssistant) -> None:
+    async with running(hass, 2) as panel:
+        meters = list(panel.runtime.meters.values())
+        waves = await asyncio.gather(
+            *(
+                panel.runtime.async_capture(meter, 1 + number % 2)
+                for number in range(3)
+                for meter in meters
+            )
+        )
+        assert [wave.cycles for wave in waves] == [1, 1, 2, 2, 1, 1]
 
 
 async def test_a_device_that_is_no_monitor_is_refused(hass: HomeAssistant) -> None:

@@ -14,6 +14,7 @@ from homeassistant.core import callback
 
 from .alarms.data import SUBENTRY_ALARM
 from .alarms.flow import AlarmSubentryFlow
+from .blueprint_links import import_links
 from .const import (
     DOMAIN,
     KIND_BRIDGE,
@@ -103,7 +104,9 @@ class EnergyMeterConfigFlow(
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask what is to be connected."""
         return self.async_show_menu(
-            step_id="user", menu_options=["modbus", "bridge", "load_shedding", "messenger"]
+            step_id="user",
+            menu_options=["modbus", "bridge", "load_shedding", "messenger"],
+            description_placeholders=import_links(),
         )
 
     @override

@@ -16,6 +16,7 @@ from homeassistant.helpers.selector import (
 )
 import probatio as vol
 
+from ..blueprint_links import import_links
 from ..const import CONF_IDENTITY, CONF_RATED_CURRENT, CONF_ROLE, ROLE_DEVICE
 from ..coordinator import MeterCoordinator
 from ..metering.limits import RULES, Limit, LimitKind, possible_kinds, suggestion
@@ -172,7 +173,7 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
         return self.async_show_form(
             step_id=step,
             data_schema=schema,
-            description_placeholders={"name": name or self._name},
+            description_placeholders={"name": name or self._name, **import_links()},
         )
 
     @property

@@ -1,15 +1,13 @@
 """Setting an alarm: on which meter, what is watched, and from where on it counts; or one on tampering."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, override
 
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentryFlow
 from homeassistant.helpers.selector import (
     BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
-    SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
@@ -19,6 +17,8 @@ import probatio as vol
 from ..blueprint_links import import_links
 from ..const import CONF_IDENTITY, CONF_RATED_CURRENT, CONF_ROLE, ROLE_DEVICE
 from ..coordinator import MeterCoordinator
+from ..flows.base import Result
+from ..flows.choose import ChoosingSubentryFlow
 from ..metering.limits import RULES, Limit, LimitKind, possible_kinds, suggestion
 from .data import (
     CONF_DELAY_OFF,
@@ -35,39 +35,31 @@ from .data import (
     tamper_data_of,
 )
 
-# The same steps serve flows whose results differ in type only.
-type Result = Any
-
 LONGEST_DELAY = 86_400
 
 
-class AlarmSubentryFlow(ConfigSubentryFlow):
+class AlarmSubentryFlow(ChoosingSubentryFlow[MeterCoordinator]):
     """A new alarm, or another threshold for one that is set."""
+
+    field = CONF_IDENTITY
+    nothing = "no_meters"
 
     def __init__(self) -> None:
         """Begin with nothing chosen."""
-        self._meter: MeterCoordinator | None = None
+        super().__init__()
         self._kind = LimitKind.OVER_POWER
 
-    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
-        """Ask for the meter."""
-        entry = self._get_entry()
-        if entry.state is not ConfigEntryState.LOADED:
-            return self.async_abort(reason="not_running")
-        meters = {meter.identity: meter for meter in entry.runtime_data.meters.values()}
-        if not meters:
-            return self.async_abort(reason="no_meters")
-        if user_input is not None:
-            self._meter = meters.get(user_input[CONF_IDENTITY])
-        elif len(meters) == 1:
-            self._meter = next(iter(meters.values()))
-        if self._meter is not None:
-            return await self.async_step_kind()
-        options = [
-            SelectOptionDict(value=identity, label=meter.name) for identity, meter in meters.items()
-        ]
-        schema = vol.Schema({vol.Required(CONF_IDENTITY): _select(options)})
-        return self.async_show_form(step_id="user", data_schema=schema)
+    @override
+    def _things(self) -> Mapping[str, MeterCoordinator]:
+        return {meter.identity: meter for meter in self._get_entry().runtime_data.meters.values()}
+
+    @override
+    def _label(self, thing: MeterCoordinator) -> str:
+        return thing.name
+
+    @override
+    async def _async_go_on(self) -> Result:
+        return await self.async_step_kind()
 
     async def async_step_kind(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask what is to be watched, out of what the meter shows and is not watched yet."""
@@ -94,9 +86,9 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
 
     async def async_step_limit(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask for threshold, hysteresis and delays; all are filled in sensibly."""
-        assert self._meter is not None
+        assert self._chosen is not None
         if user_input is not None:
-            identity = self._meter.identity
+            identity = self._chosen.identity
             limit = limit_of({CONF_LIMIT_KIND: self._kind, **user_input})
             title = self._title()
             return self.async_create_entry(
@@ -124,15 +116,15 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
 
     async def async_step_tamper(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask the one thing that only the user knows: whether power may flow out here."""
-        assert self._meter is not None
-        identity = self._meter.identity
+        assert self._chosen is not None
+        identity = self._chosen.identity
         if user_input is not None:
             return self.async_create_entry(
                 title=f"{self._name}: tampering",
                 data=tamper_data_of(identity, one_way=user_input[CONF_ONE_WAY]),
                 unique_id=alarm_id(identity, KIND_TAMPER),
             )
-        one_way = self._meter.subentry.data.get(CONF_ROLE) == ROLE_DEVICE
+        one_way = self._chosen.subentry.data.get(CONF_ROLE) == ROLE_DEVICE
         return self._show_tamper("tamper", one_way, self._name)
 
     async def async_step_change_tamper(self, user_input: dict[str, Any] | None = None) -> Result:
@@ -178,19 +170,19 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
 
     @property
     def _name(self) -> str:
-        return self._meter.name if self._meter is not None else ""
+        return self._chosen.name if self._chosen is not None else ""
 
     def _title(self) -> str:
         """The meter's name and what is watched, in English: subentries have no translated titles."""
         return f"{self._name}: {self._kind.value.replace('_', ' ')}"
 
     def _free_kinds(self) -> Iterator[str]:
-        assert self._meter is not None
+        assert self._chosen is not None
         taken = {
             subentry.unique_id
             for subentry in self._get_entry().get_subentries_of_type(SUBENTRY_ALARM)
         }
-        meter = self._meter
+        meter = self._chosen
         for kind in (
             *possible_kinds(meter.pipeline.provided, phases=meter.shape.phases),
             KIND_TAMPER,
@@ -199,7 +191,7 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
                 yield str(kind)
 
     def _suggested(self) -> Limit:
-        meter = self._meter
+        meter = self._chosen
         assert meter is not None
 
         def fresh(*keys: str) -> float | None:
@@ -223,10 +215,6 @@ class AlarmSubentryFlow(ConfigSubentryFlow):
                 frequency=fresh("frequency"),
             ),
         )
-
-
-def _select(options: list[SelectOptionDict]) -> SelectSelector:
-    return SelectSelector(SelectSelectorConfig(options=options, mode=SelectSelectorMode.LIST))
 
 
 def _number(minimum: float, maximum: float, step: Any, unit: str | None) -> NumberSelector:

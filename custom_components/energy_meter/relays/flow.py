@@ -1,8 +1,8 @@
 """The interlock of a relay: how long it stays off, and what must be off before it goes off."""
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, override
 
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentryFlow
 from homeassistant.helpers.selector import (
     BooleanSelector,
     EntitySelector,
@@ -11,14 +11,12 @@ from homeassistant.helpers.selector import (
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
-    SelectSelectorMode,
 )
 import probatio as vol
 
 from ..const import CONF_IDENTITY
+from ..flows.base import Result
+from ..flows.choose import ChoosingSubentryFlow
 from .interlock import Interlock
 from .runtime import (
     CONF_CONFIRM,
@@ -29,9 +27,6 @@ from .runtime import (
     Relay,
     interlock_of,
 )
-
-# The same steps serve flows whose results differ in type only.
-type Result = Any
 
 FIELD_RELAY = "relay"
 LONGEST_OFF = 86_400
@@ -58,42 +53,32 @@ _LOADS = EntitySelector(
 )
 
 
-class InterlockSubentryFlow(ConfigSubentryFlow):
+class InterlockSubentryFlow(ChoosingSubentryFlow[Relay]):
     """A new interlock, or another one for a relay that has one."""
 
-    def __init__(self) -> None:
-        """Begin with nothing chosen."""
-        self._relay: Relay | None = None
+    field = FIELD_RELAY
+    nothing = "no_relays"
 
-    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> Result:
-        """Ask for the relay, out of those without an interlock."""
-        entry = self._get_entry()
-        if entry.state is not ConfigEntryState.LOADED:
-            return self.async_abort(reason="not_running")
-        taken = {each.unique_id for each in entry.get_subentries_of_type(SUBENTRY_INTERLOCK)}
-        relays = {_id(each): each for each in entry.runtime_data.relays}
-        if not relays:
-            return self.async_abort(reason="no_relays")
-        free = {key: each for key, each in relays.items() if key not in taken}
-        if not free:
-            return self.async_abort(reason="all_set")
-        if user_input is not None:
-            self._relay = free.get(user_input[FIELD_RELAY])
-        elif len(free) == 1:
-            self._relay = next(iter(free.values()))
-        if self._relay is not None:
-            return await self.async_step_interlock()
-        options = [SelectOptionDict(value=key, label=_label(each)) for key, each in free.items()]
-        selector = SelectSelector(
-            SelectSelectorConfig(options=options, mode=SelectSelectorMode.LIST)
-        )
-        return self.async_show_form(
-            step_id="user", data_schema=vol.Schema({vol.Required(FIELD_RELAY): selector})
-        )
+    @override
+    def _things(self) -> Mapping[str, Relay]:
+        return {_id(relay): relay for relay in self._get_entry().runtime_data.relays}
+
+    @override
+    def _taken(self) -> Collection[str]:
+        present = self._get_entry().get_subentries_of_type(SUBENTRY_INTERLOCK)
+        return {each.unique_id for each in present if each.unique_id is not None}
+
+    @override
+    def _label(self, thing: Relay) -> str:
+        return _label(thing)
+
+    @override
+    async def _async_go_on(self) -> Result:
+        return await self.async_step_interlock()
 
     async def async_step_interlock(self, user_input: dict[str, Any] | None = None) -> Result:
         """Ask what is to be observed."""
-        relay = self._relay
+        relay = self._chosen
         assert relay is not None
         if user_input is not None:
             return self.async_create_entry(

@@ -5,7 +5,9 @@ logic with what they need passed in, and run wherever MicroPython runs.
 """
 
 import gc
+import sys
 
 # Garbage is collected whenever so many bytes have been taken: else what stays, the modules' own code first of all, spreads
-# over the whole memory, and no block of some KB is left.
-gc.threshold(8192)
+# over the whole memory, and no block of some KB is left. (Python on a PC, which checks settings, has no such thing.)
+if sys.implementation.name == "micropython":
+    gc.threshold(8192)

@@ -14,7 +14,7 @@ from custom_components.energy_meter.sources.simulated.panel import (
     SimulatedMonitor,
     SimulatedMultiplexer,
 )
-from tests.support.i2c_monitors import ForeignChip, Rig, make_rig, running
+from tests.support.i2c_monitors import ForeignChip, Rig, check_values, make_rig, running
 from tests.support.virtual_time import run_virtual
 
 HIDDEN = "0x70/3 0x10"
@@ -118,12 +118,22 @@ def test_a_monitor_that_a_later_one_on_the_trunk_covers_is_told() -> None:
     rig = play(story, monitor_behind)
     assert ("address_hidden", HIDDEN) in rig.heard.troubles
     assert HIDDEN not in rig.hub.places
-    totals = {"power", "voltage", "current"}
-    assert all(
-        abs((reading.values["voltage"] or 0) - 230) < 25
-        for reading, _ in rig.heard.readings
-        if totals <= reading.values.keys()
-    )
+    check_values(rig)
+    assert names([rig.monitors[3]]) < rig.heard.present
+
+
+def test_a_monitor_that_comes_to_the_trunk_is_not_taken_to_be_on_a_segment() -> None:
+    async def story(rig: Rig) -> None:
+        rig.monitors[1].power(False)
+        await asyncio.sleep(10)
+        rig.monitors[1].address = 0x33
+        rig.monitors[1].power(True)
+        await asyncio.sleep(60)
+
+    rig = play(story, lambda _monitors: [])
+    places = {meter.id: (meter.segment, meter.address) for meter in rig.heard.hellos[-1].meters}
+    assert places[f"{rig.monitors[1].id:016x}"] == (None, "0x33")
+    assert rig.heard.troubles == []
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])

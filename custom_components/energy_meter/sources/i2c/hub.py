@@ -41,8 +41,10 @@ INTERVAL: Final = 1.0
 """Seconds between two readings of a monitor."""
 MISSES: Final = 3
 """Rounds without a good block after which a monitor is gone."""
-ASKED_PER_ROUND: Final = 8
-"""Free addresses that are asked in each round: a segment is looked through in a quarter of a minute."""
+ASKED_AT_ONCE: Final = 8
+"""Free addresses of a segment that are asked at a time: a single one is looked through in a quarter of a minute."""
+ALL_ASKED_IN: Final = 30
+"""Rounds in which every segment's have been asked, however many there are."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts at something that does not answer as it should."""
 REOPEN_LONGEST: Final = 10.0
@@ -436,14 +438,14 @@ class I2CHub:
 
     async def _doubt(self, monitor: _Monitor) -> None:
         """A damaged block, or another's: before anything is written there again, see who it is."""
-        probe = await examine(self._bus, monitor.place)
+        place, probe = await self._examine(monitor.place)
         if probe.found is Found.MONITOR and probe.identity is not None:
-            if probe.identity.id != monitor.identity.id:
+            if place != monitor.place or probe.identity.id != monitor.identity.id:
                 self._lose(monitor)
-                await self._found(monitor.place, probe)
+                await self._found(place, probe)
         elif probe.found in (Found.SHARED, Found.FOREIGN, Found.OTHER_VERSION):
             self._lose(monitor)
-            await self._found(monitor.place, probe)
+            await self._found(place, probe)
 
     # Who is there
 
@@ -472,13 +474,7 @@ class I2CHub:
             for place, monitor in self._monitors.items()
             if place.segment is None
         ]
-        places = {place for place, _ in covered}
-        self._hidden &= places
-        for place in places & self._odd.keys():
-            self._odd.pop(
-                place
-            )  # Whatever was seen there was seen through the monitor on the trunk.
-            self._missing.pop(place, None)
+        self._hidden &= {place for place, _ in covered}
         for _ in range(len(covered) if most is None else min(most, len(covered))):
             self._behind = (self._behind + 1) % len(covered)
             place, front = covered[self._behind]
@@ -490,37 +486,66 @@ class I2CHub:
                 self._hidden.discard(place)
 
     def _free(self, segment: Segment | None) -> list[int]:
-        return free_addresses(
-            self._bus.multiplexers.addresses, segment, (*self._monitors, *self._odd)
+        known = [
+            place
+            for place, odd in self._odd.items()
+            # Where a monitor has left the trunk nobody is in front of the segments any more.
+            if place.segment == segment or odd.probe.found is not Found.NOBODY
+        ]
+        return free_addresses(self._bus.multiplexers.addresses, segment, (*self._monitors, *known))
+
+    def _is_covered(self, place: Place) -> bool:
+        """Whether something on the trunk is known to answer at a segment's place, too."""
+        front = Place(None, place.address)
+        odd = self._odd.get(front)
+        return place.segment is not None and (
+            front in self._monitors or (odd is not None and odd.probe.found is not Found.NOBODY)
         )
 
+    async def _examine(self, place: Place) -> tuple[Place, Probe]:
+        """Who is at a place, and which place that is: the trunk answers with every segment selected."""
+        probe = await examine(self._bus, place)
+        if place.segment is not None and probe.found not in (Found.NOBODY, Found.TROUBLE):
+            front = Place(None, place.address)
+            alone = await examine(self._bus, front)
+            if alone.found not in (Found.NOBODY, Found.TROUBLE):
+                return front, alone
+        return place, probe
+
     async def _ask(self, segment: Segment | None, addresses: list[int]) -> None:
-        for place, probe in (await search(self._bus, segment, addresses, self._watch)).items():
-            await self._found(place, probe)
+        for place in await search(self._bus, segment, addresses, self._watch):
+            found, probe = await self._examine(place)
+            if probe.found not in (Found.NOBODY, Found.TROUBLE):
+                await self._found(found, probe)
 
     async def _look_around(self) -> None:
         """Ask a few free addresses, and look again at what was odd."""
         segments = self._bus.multiplexers.segments
-        segment, start = segments[self._cursor % len(segments)], self._cursor // len(segments)
-        free = self._free(segment)
-        steps = max(-(-len(free) // ASKED_PER_ROUND), 1)
-        begin = start % steps * ASKED_PER_ROUND
-        await self._ask(segment, free[begin : begin + ASKED_PER_ROUND])
-        self._cursor += 1
+        for _ in range(-(-len(segments) * len(ADDRESSES) // (ASKED_AT_ONCE * ALL_ASKED_IN))):
+            segment, start = segments[self._cursor % len(segments)], self._cursor // len(segments)
+            free = self._free(segment)
+            steps = max(-(-len(free) // ASKED_AT_ONCE), 1)
+            begin = start % steps * ASKED_AT_ONCE
+            await self._ask(segment, free[begin : begin + ASKED_AT_ONCE])
+            self._cursor += 1
         now = self._clock()[0]
         for place, odd in tuple(self._odd.items()):
+            if self._is_covered(place):
+                if place not in self._missing:
+                    self._odd.pop(place)  # Whatever was seen there was seen through the trunk.
+                continue
             if now < odd.due:
                 continue
             missing = self._missing.get(place)
             longest = LONGEST_PAUSE if missing is None else LONGEST_ABSENCE_PAUSE
             odd.pause = min(odd.pause * 2, longest)
             odd.due = now + odd.pause
-            probe = await examine(self._bus, place)
+            found, probe = await self._examine(place)
             if probe.found is Found.NOBODY and (missing is None or now - missing > FORGET_PLACE):
                 self._odd.pop(place)
                 self._missing.pop(place, None)
             elif probe.found not in (Found.NOBODY, Found.TROUBLE):
-                await self._found(place, probe)
+                await self._found(found, probe)
 
     async def _found(self, place: Place, probe: Probe) -> None:
         """Take what a place turned out to be."""

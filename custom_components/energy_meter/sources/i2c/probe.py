@@ -128,8 +128,8 @@ async def search(
     segment: Segment | None,
     addresses: Iterable[int],
     watch: BusWatch,
-) -> dict[Place, Probe]:
-    """Ask addresses of one segment who is there; only what answered is returned.
+) -> list[Place]:
+    """Ask addresses of one segment whether anybody is there; gives where somebody answered.
 
     Raises:
         HeldBusError: the bus does not move.
@@ -141,16 +141,12 @@ async def search(
             answers = await bus.run(segment, [first_read(address) for address in waiting])
             for address, answer in zip(waiting, answers, strict=False):
                 if answer.fault in (Fault.UNREACHABLE, Fault.GONE):
-                    return {}
+                    return []
                 watch.look(answer)
                 if answer.fault is None:
                     answered.append(Place(segment, address))
             waiting = waiting[len(answers) :]
-    return {
-        place: probe
-        for place in answered
-        if (probe := await examine(bus, place)).found not in (Found.NOBODY, Found.TROUBLE)
-    }
+    return answered
 
 
 async def look_behind(bus: I2CBus, place: Place, front: Identity) -> Found:

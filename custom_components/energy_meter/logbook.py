@@ -1,4 +1,4 @@
-"""What the logbook says of a supply that was disconnected or reconnected."""
+"""What the logbook says of supplies that were disconnected or reconnected, and of load shedding."""
 
 from collections.abc import Callable
 
@@ -13,6 +13,8 @@ from homeassistant.core import HomeAssistant, callback
 
 from .const import DOMAIN
 from .relays.actions import ATTR_CHANGED_BY, ATTR_CONNECTED, ATTR_REASON, EVENT_SUPPLY
+from .shedder.const import EVENT_SHEDDING
+from .shedder.sentences import sentence
 
 
 @callback
@@ -22,7 +24,7 @@ def async_describe_events(
         [str, str, Callable[[LazyEventPartialState], dict[str, str | None]]], None
     ],
 ) -> None:
-    """Describe our event."""
+    """Describe our events."""
 
     @callback
     def describe(event: LazyEventPartialState) -> dict[str, str | None]:
@@ -36,4 +38,14 @@ def async_describe_events(
             LOGBOOK_ENTRY_ENTITY_ID: data.get(ATTR_ENTITY_ID),
         }
 
+    @callback
+    def describe_shedding(event: LazyEventPartialState) -> dict[str, str | None]:
+        data = event.data
+        return {
+            LOGBOOK_ENTRY_NAME: data[ATTR_NAME],
+            LOGBOOK_ENTRY_MESSAGE: sentence(data),
+            LOGBOOK_ENTRY_ENTITY_ID: data[ATTR_ENTITY_ID],
+        }
+
     async_describe_event(DOMAIN, EVENT_SUPPLY, describe)
+    async_describe_event(DOMAIN, EVENT_SHEDDING, describe_shedding)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from ..const import DOMAIN
+
 # The entry itself.
 CONF_MARGIN: Final = "margin"
 CONF_RESTORE_DELAY: Final = "restore_delay"
@@ -60,5 +62,7 @@ LOAD_DOMAINS: Final = (
 BOUND_FRESHNESS: Final = 3_600.0
 """Seconds that the value of a followed sensor counts; what somebody sets by hand counts for ever."""
 
+EVENT_SHEDDING: Final = f"{DOMAIN}_load_shedding"
+"""Fired with each entry of the log; stands in the logbook as a sentence."""
 SHED_LOADS: Final = "shed_loads"
 """Key of the sensor that counts the loads that are off."""

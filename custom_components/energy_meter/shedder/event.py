@@ -4,13 +4,16 @@ from dataclasses import asdict
 from typing import Final, override
 
 from homeassistant.components.event import EventEntity
+from homeassistant.const import ATTR_ENTITY_ID, ATTR_NAME, UnitOfElectricCurrent, UnitOfPower
 from homeassistant.core import callback
 
-from ..load_shedding import Entry, Event
+from ..load_shedding import Entry, Event, Measure
+from .const import EVENT_SHEDDING
 from .entity import ShedderEntity
 from .runtime import ShedderRuntime
 
 LOG: Final = "shedding_log"
+UNITS: Final = {Measure.POWER: UnitOfPower.WATT, Measure.CURRENT: UnitOfElectricCurrent.AMPERE}
 
 
 class LogEvent(ShedderEntity, EventEntity):
@@ -41,12 +44,21 @@ class LogEvent(ShedderEntity, EventEntity):
             for key, value in asdict(entry).items()
             if key not in {"at", "event", "load", "limit"} and value is not None
         }
-        self._trigger_event(
-            entry.event.value,
+        attributes = {
+            "load": self.runtime.load_name(entry.load),
+            "limit": self.runtime.limit_name(entry.limit),
+            **numbers,
+        }
+        self._trigger_event(entry.event.value, attributes)
+        self.async_write_ha_state()
+        limit = self.runtime.limits.get(entry.limit or "")
+        self.hass.bus.async_fire(
+            EVENT_SHEDDING,
             {
-                "load": self.runtime.load_name(entry.load),
-                "limit": self.runtime.limit_name(entry.limit),
-                **numbers,
+                ATTR_ENTITY_ID: self.entity_id,
+                ATTR_NAME: self.runtime.entry.title,
+                "event_type": entry.event.value,
+                "unit": UNITS[limit.measure] if limit else None,
+                **attributes,
             },
         )
-        self.async_write_ha_state()

@@ -1,12 +1,16 @@
-"""Automations that follow load shedding: its triggers, and its conditions."""
+"""What others see of load shedding: its triggers, its conditions, and the logbook."""
 
 from typing import Any
 
-from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.components.logbook.models import LazyEventPartialState, async_event_to_row
+from homeassistant.core import Event, HomeAssistant, ServiceCall
 from homeassistant.helpers import area_registry as ar, entity_registry as er
 from homeassistant.setup import async_setup_component
 import pytest
-from pytest_homeassistant_custom_component.common import async_mock_service
+from pytest_homeassistant_custom_component.common import async_capture_events, async_mock_service
+
+from custom_components.energy_meter.logbook import async_describe_events
+from custom_components.energy_meter.shedder.const import EVENT_SHEDDING
 
 from .home import Home, entity_id, limit, load
 
@@ -73,3 +77,17 @@ async def test_conditions_ask_whether_anything_is_off_also_by_area(
     assert await ask() == (0, 1)
     await home.measure(6_500)
     assert await ask() == (1, 1)
+
+
+async def test_the_logbook_says_what_was_switched_and_why(hass: HomeAssistant, home: Home) -> None:
+    described: dict[str, Any] = {}
+    async_describe_events(hass, lambda _domain, event, say: described.update({event: say}))
+    events: list[Event] = async_capture_events(hass, EVENT_SHEDDING)
+    await home.start(limit(), load("heater", 1))
+    await home.measure(6_500)
+    row = async_event_to_row(events[-1])
+    assert row is not None
+    said = described[EVENT_SHEDDING](LazyEventPartialState(row, {}))
+    assert said["name"] == "Load shedding"
+    assert said["message"] == "Heater switched off: Main fuse at 6500 W of 5000 W, 2000 W"
+    assert said["entity_id"] == entity_id(hass, "event", "shedding_log")

@@ -1,0 +1,1 @@
+"""Load shedding, as Home Assistant shows it, without Home Assistant."""

@@ -1,18 +1,22 @@
 """A remote hub's circuits in Home Assistant: all that a bus of this computer offers, over TCP."""
 
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
 from homeassistant.components import persistent_notification
 from homeassistant.components.image import async_get_image
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er, issue_registry as ir
 import pytest
 
 from custom_components.energy_meter import circuit_moves
+from custom_components.energy_meter.alarms.data import SUBENTRY_ALARM, alarm_id, data_of
 from custom_components.energy_meter.const import DOMAIN
+from custom_components.energy_meter.metering.limits import Limit, LimitKind
 from custom_components.energy_meter.sources.simulated.hub import SimulatedHub
 from custom_components.energy_meter.sources.simulated.panel import SimulatedMonitor, simulated_panel
 
@@ -211,6 +215,22 @@ async def test_a_monitor_that_moves_from_the_computers_bus_to_a_hub_takes_its_hi
             registry = er.async_get(hass)
             entity = entity_id(hass, "sensor", f"{identity_of(moving)}_energy_import")
             registry.async_update_entity(entity, name="What the oven has eaten")
+            limit = Limit(
+                kind=LimitKind.OVER_POWER, threshold=1e4, hysteresis=10, delay_on=1, delay_off=1
+            )
+            alarm = ConfigSubentry(
+                data=MappingProxyType(data_of(identity_of(moving), limit)),
+                subentry_type=SUBENTRY_ALARM,
+                title="Oven power",
+                unique_id=alarm_id(identity_of(moving), limit.kind),
+            )
+            hass.config_entries.async_add_subentry(panel.entry, alarm)
+            await hass.async_block_till_done()
+            problem = next(
+                each.entity_id
+                for each in registry.entities.values()
+                if each.domain == "binary_sensor" and each.unique_id.startswith(identity_of(moving))
+            )
             before = float(hass.states.get(entity).state)  # type: ignore[union-attr]
 
             panel.sim.chips.remove(moving)
@@ -237,6 +257,12 @@ async def test_a_monitor_that_moves_from_the_computers_bus_to_a_hub_takes_its_hi
             assert device_of(hass, place, moving).name == "Oven"
             assert before <= float(hass.states.get(entity).state) < before + 0.1  # type: ignore[union-attr]
             assert len(panel.runtime.meters) == 2
+            assert not list(panel.entry.get_subentries_of_type(SUBENTRY_ALARM))
+            [alarm] = place.entry.get_subentries_of_type(SUBENTRY_ALARM)
+            assert alarm.title == "Oven power"
+            kept = registry.async_get(problem)
+            assert kept is not None and kept.config_entry_id == place.entry.entry_id
+            await until(lambda: (state := hass.states.get(problem)) and state.state == "off")
             assert not [
                 issue for issue in ir.async_get(hass).issues if "meter_changed" in str(issue)
             ]

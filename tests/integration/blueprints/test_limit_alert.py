@@ -162,3 +162,88 @@ async def test_a_limit_that_was_unknown_and_is_exceeded_is_told(
     set_limit(hass, "unavailable")
     await settle()
     assert len(events) == 1
+
+
+@pytest.mark.parametrize(
+    ("began", "over", "said"),
+    [
+        ("21:50:00", "23:30:00", ["Oven over power: back to normal"]),
+        ("23:00:00", "23:30:00", []),
+        ("02:00:00", "06:59:00", []),
+    ],
+)
+async def test_of_what_quiet_hours_have_swallowed_there_is_no_all_clear(
+    hass: HomeAssistant,
+    messenger: Messenger,
+    use_blueprint: Use,
+    freezer: FrozenDateTimeFactory,
+    *,
+    began: str,
+    over: str,
+    said: list[str],
+) -> None:
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    freezer.move_to(f"2026-03-01 {began}+01:00")
+    set_limit(hass, "off")
+    await use_blueprint(
+        "limit_alert",
+        limits=[LIMIT],
+        notifiers=["notify.messenger"],
+        quiet_from="22:00:00",
+        quiet_to="07:00:00",
+    )
+    set_limit(hass, "on")
+    await settle()
+    messenger.said.clear()
+    freezer.move_to(f"2026-03-01 {over}+01:00")
+    set_limit(hass, "off")
+    await settle()
+    assert messenger.said == []
+    freezer.move_to("2026-03-02 07:00:30+01:00")
+    async_fire_time_changed(hass)
+    await settle()
+    assert messenger.said == said
+
+
+async def test_repetitions_pause_in_quiet_hours_and_go_on_in_the_morning(
+    hass: HomeAssistant,
+    messenger: Messenger,
+    use_blueprint: Use,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    freezer.move_to("2026-03-01 21:30:00+01:00")
+    set_limit(hass, "off")
+    await use_blueprint(
+        "limit_alert",
+        limits=[LIMIT],
+        notifiers=["notify.messenger"],
+        repeat_every=20,
+        quiet_from="22:00:00",
+        quiet_to="07:00:00",
+    )
+    set_limit(hass, "on")
+    await settle()
+    await pass_time(hass, freezer, minutes=21)
+    assert len(messenger.said) == 2
+    for _ in range(3):
+        await pass_time(hass, freezer, minutes=21)
+    assert len(messenger.said) == 2
+    freezer.move_to("2026-03-02 07:00:30+01:00")
+    async_fire_time_changed(hass)
+    await settle()
+    assert len(messenger.said) == 3
+
+
+async def test_signs_of_tampering_are_named(
+    hass: HomeAssistant, messenger: Messenger, use_blueprint: Use
+) -> None:
+    tamper = {"device_class": "tamper", "friendly_name": "Oven tampering"}
+    hass.states.async_set("binary_sensor.oven_tampering", "off", tamper)
+    await use_blueprint(
+        "limit_alert", limits=["binary_sensor.oven_tampering"], notifiers=["notify.messenger"]
+    )
+    signs = {**tamper, "signs": ["cover_open", "current_without_voltage"], "source": "meter"}
+    hass.states.async_set("binary_sensor.oven_tampering", "on", signs)
+    await settle()
+    assert messenger.said == ["Oven tampering: cover open, current without voltage"]

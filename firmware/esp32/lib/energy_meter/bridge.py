@@ -145,7 +145,7 @@ class Bridge:
             yield mark + self._meter_hello(meter, bool(self.hub))
             mark = ","
         if self.hub:
-            if mark and self.hub.announced():
+            if mark and self.hub.roster.announced():
                 yield mark
             for piece in self.hub.hello():
                 yield piece
@@ -308,7 +308,7 @@ class Bridge:
             raise Refused("bad_value", "the value is no number")
         if meter_id is None:
             return self._own_command(control)
-        if self.hub and self.hub.knows(meter_id):
+        if self.hub and self.hub.roster.knows(meter_id):
             return await self.hub.command(meter_id, control, value)
         meter = self.meters.get(meter_id)
         if meter is None:

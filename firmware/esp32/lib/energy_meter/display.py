@@ -41,11 +41,18 @@ class Ssd1306:
         self._i2c.writeto(self._address, bytes((0x80, command)))
 
 
-def texts(meters, link, seconds):
-    """The lines to show: the meter whose turn it is, four seconds each, and the link."""
+def texts(meters, link, seconds, summary=None):
+    """The lines to show: the meter whose turn it is, four seconds each, and the link.
+
+    `summary`: what a hub says of its circuits, whose turn comes after the meters.
+    """
     lines = []
-    if meters:
-        meter = meters[seconds // 4 % len(meters)]
+    if summary and (not meters or seconds // 4 % (len(meters) + 1) == len(meters)):
+        lines.append(summary[0])
+        if summary[1] is not None:
+            lines.append("%s W" % _short(summary[1]))
+    elif meters:
+        meter = meters[seconds // 4 % (len(meters) + bool(summary))]
         values = dict(meter.latest)
         lines.append((meter.settings.get("name") or meter.id)[:16])
         for key, unit in (("power", "W"), ("voltage", "V"), ("current", "A")):
@@ -64,7 +71,8 @@ async def run(make_i2c, settings, bridge, link):
     step = 13 if settings["height"] == 64 else 8
     while True:
         screen.picture.fill(0)
-        lines = texts(list(bridge.meters.values()), link(), bridge.clock.ms() // 1000)
+        summary = bridge.hub.summary if bridge.hub else None
+        lines = texts(list(bridge.meters.values()), link(), bridge.clock.ms() // 1000, summary)
         if settings["height"] == 32:
             lines = lines[:3] + lines[-1:]
         for at, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""A bus full of monitors: who is there, what they measure, round by round.
+"""A bus full of monitors, round by round: what they measure, and what can be done to them.
 
 Once per interval every monitor's measurement block is read, a few free addresses are asked whether somebody has come,
 and whoever does not answer is asked ever more seldom. What is said of it goes through the bridge: a hello, one
@@ -6,49 +6,20 @@ and whoever does not answer is asked ever more seldom. What is said of it goes t
 """
 
 import asyncio
-import gc
 import struct
 
 from . import i2c_blocks as blocks, i2c_controls as controls, i2c_probe as probe, i2c_rows as rows
 from .decimals import MICRO, decimal
 from .desk import Refused
-from .i2c_bus import GONE, NO_ANSWER, UNREACHABLE, place_of, place_text
-from .i2c_monitor import Common, Monitor
+from .i2c_bus import GONE, NO_ANSWER, UNREACHABLE
+from .i2c_monitor import Common
+from .i2c_roster import MAX_MONITORS, Roster
 
-MAX_MONITORS = 120
-"""More of them do not fit a line of the protocol, nor the memory."""
 MISSES = 3
 """Rounds without a good block after which a monitor is gone."""
-_ASKED_PER_ROUND = 8
-_PAUSE_MS = 2000
-_LONGEST_PAUSE_MS = 30_000
-"""Between two looks at something that does not answer as it should."""
-_LONGEST_ABSENCE_MS = 8000
-"""The same for a place that a monitor has left: an address without answer costs a tenth of a millisecond."""
-_FORGET_MS = 3_600_000
-_VISITS = 2
-"""How often a foreign chip is looked at before it is left alone for good."""
 _LONGEST_REOPEN_MS = 10_000
 _DIAGNOSED_EVERY_S = 60
-_BEHIND_PER_ROUND = 2
 _BUSY_TRIES = 150
-_PROBLEMS = {
-    probe.SHARED: ("address_shared", "two monitors at %s: give one of them another address"),
-    probe.OTHER_VERSION: ("monitor_version", "the monitor at %s speaks another version"),
-    probe.HIDDEN: ("address_hidden", "somebody at %s has the address of a monitor on the trunk"),
-    probe.TWIN: ("id_twice", "two monitors have one id, one of them at %s"),
-}
-
-
-class _Odd:
-    """A place with something at it that is no usable monitor."""
-
-    def __init__(self, found, due, pause, visits=1):
-        self.found = found
-        self.due = due
-        """When to look again, ms; None: never."""
-        self.pause = pause
-        self.visits = visits
 
 
 class Hub:
@@ -60,36 +31,22 @@ class Hub:
         self._clock = bridge.clock
         self._bus = bus
         self._keep_ms = int(settings["keep"] * 1000)
-        self.monitors = {}
-        """By place."""
+        self.roster = Roster(bridge, bus)
         self.problems = {}
         """What is wrong now: problem → places, as in `health`."""
         self.errors = 0
         """Blocks that did not come or were damaged, and what the monitors say they dropped."""
         self.rounds = 0
         self.skipped = 0
-        self.power = None
+        self._power = None
         """Sum over all monitors in the last round, mW."""
-        self._odd = {}
-        self._missing = {}
-        """Places whose monitor is gone → when, ms."""
-        self._gone = {}
-        """What is remembered of monitors that are gone, by id: who comes back has to have a new block."""
-        self._hidden = set()
-        """Places on segments behind monitors on the trunk."""
-        self._behind = 0
-        self._twins = {}
-        """Place of a twin → that of the other one."""
         self._data = bytearray(blocks.MEASUREMENT[1])
         self._rows = bytearray(1 + MAX_MONITORS * rows.ROW)
         self._rows[0] = rows.FORMAT
         self._taken = 0
         self._fresh = []
-        self._watch = probe.Watch()
         self._searched = False
         self._started = False
-        self._changed = False
-        self._cursor = 0
         self._diagnosed = 0
         self._kept_ms = None
 
@@ -115,17 +72,15 @@ class Hub:
 
     # What is said
 
-    def announced(self):
-        """The monitors that a hello tells of, by place."""
-        return [
-            self.monitors[place]
-            for place in sorted(self.monitors)
-            if self.monitors[place].announced
-        ]
+    @property
+    def summary(self):
+        """Two lines for a display: how many circuits, and their power together in millionths of a W (None: not known)."""
+        power = self._power
+        return "%d circuits" % len(self.roster.monitors), None if power is None else power * 1000
 
     def hello(self):
         """Pieces of the hello: the meters, and at the end what they share."""
-        monitors = self.announced()
+        monitors = self.roster.announced()
         common = Common(monitors)
         for at, monitor in enumerate(monitors):
             yield ("," if at else "") + monitor.hello(common)
@@ -146,20 +101,6 @@ class Hub:
         if keep or self._bridge.is_heard():
             body = memoryview(self._rows)[: 1 + taken * rows.ROW]
             self._bridge.outbox.add_round(body, (begun_ms + now) // 2, keep)
-
-    def _tell_problems(self):
-        found = {}
-        for place in sorted(self._hidden):
-            found.setdefault(_PROBLEMS[probe.HIDDEN][0], []).append(place_text(place))
-        for place in sorted(self._odd):
-            problem = _PROBLEMS.get(self._odd[place].found)
-            if problem:
-                places = found.setdefault(problem[0], [])
-                twin = self._twins.get(place)
-                if twin is not None and place_text(twin) not in places:
-                    places.append(place_text(twin))
-                places.append(place_text(place))
-        self._problems_are(found)
 
     def _problems_are(self, found):
         if found != self.problems:
@@ -182,7 +123,7 @@ class Hub:
             return False
         try:
             if not self._searched:
-                await self._search_everywhere()
+                await self.roster.search_everywhere()
                 self._searched = True
             begun = self._clock.ms()
             await self._read_all()
@@ -193,19 +134,19 @@ class Hub:
         self._say_round(begun)
         self._tell_fresh()
         try:
-            await self._look_around()
+            await self.roster.look_around()
         except probe.BusHeld:
             self._failed("bus_held", "i2c: SDA or SCL is held low, or nothing moves")
             return False
-        await self._look_behind()
+        await self.roster.look_behind()
         await self._diagnose()
-        self._tell_problems()
+        self._problems_are(self.roster.problems())
         self.rounds += 1
         return True
 
     def _announce(self):
-        if self._changed:
-            self._changed = False
+        if self.roster.changed:
+            self.roster.changed = False
             self._bridge.changed()
 
     def _tell_fresh(self):
@@ -220,8 +161,8 @@ class Hub:
         power = 0
         doubtful = []
         away = None
-        for place in sorted(self.monitors):
-            monitor = self.monitors.get(place)
+        for place in sorted(self.roster.monitors):
+            monitor = self.roster.monitors.get(place)
             if monitor is None or monitor.place != place:
                 continue  # It was re-addressed while others were read.
             if place >> 8 == away:
@@ -236,10 +177,10 @@ class Hub:
                 power += 0 if watts == rows.NO_POWER else watts
             elif not fault:
                 doubtful.append(monitor)
-        self.power = power
+        self._power = power
         for monitor in doubtful:
-            if self.monitors.get(monitor.place) is monitor:
-                await self._doubt(monitor)
+            if self.roster.monitors.get(monitor.place) is monitor:
+                await self.roster.doubt(monitor)
 
     async def _read_measurement(self, monitor):
         """Read its block, a damaged one twice: it stays the same for a fifth of a second."""
@@ -255,7 +196,7 @@ class Hub:
         data = self._data
         if fault == GONE:
             raise probe.BusHeld
-        self._watch.look(fault, data)
+        self.roster.watch.look(fault, data)
         if fault or not blocks.is_good(blocks.MEASUREMENT[0], data):
             self._missed(monitor)
             return False
@@ -268,7 +209,7 @@ class Hub:
         monitor.misses = 0
         self._tell_changes(monitor)
         if not monitor.announced:
-            monitor.announced = self._changed = True
+            monitor.announced = self.roster.changed = True
             self._fresh.append(monitor)
         exports = monitor.capabilities & blocks.EXPORT
         rows.put(self._rows, 1 + self._taken * rows.ROW, monitor.key, data, exports)
@@ -297,175 +238,21 @@ class Hub:
         self.errors += 1
         monitor.misses += 1
         if monitor.misses >= MISSES:
-            self._lose(monitor)
-
-    def _lose(self, monitor):
-        """It is gone from its place, which is looked at ever more seldom from now on."""
-        if self.monitors.get(monitor.place) is not monitor:
-            return
-        del self.monitors[monitor.place]
-        self._gone[monitor.id] = monitor.rest()
-        now = self._clock.ms()
-        self._missing[monitor.place] = now
-        self._odd[monitor.place] = _Odd(probe.NOBODY, now + 1000, 1000)
-        if monitor.announced:
-            self._changed = True
-            self._bridge.event("meter_gone", monitor.id)
-
-    async def _doubt(self, monitor):
-        """A damaged block, or another's: before anything is written there again, see who it is."""
-        found, data = await probe.examine(self._bus, monitor.place)
-        if found == probe.MONITOR:
-            if bytes(data[6:14]) != monitor.key:
-                self._lose(monitor)
-                await self._found(monitor.place, found, data)
-        elif found in (probe.SHARED, probe.FOREIGN, probe.OTHER_VERSION):
-            self._lose(monitor)
-            await self._found(monitor.place, found, data)
+            self.roster.lose(monitor)
 
     async def _diagnose(self):
         """Read the diagnostics of a few, so that each is asked once a minute; and settings that are not known."""
-        monitors = self.announced()
+        monitors = self.roster.announced()
         interval = self._bridge.settings["interval"]
         for _ in range(min(len(monitors), 1 + int(len(monitors) * interval / _DIAGNOSED_EVERY_S))):
             self._diagnosed = (self._diagnosed + 1) % len(monitors)
             monitor = monitors[self._diagnosed]
             if monitor.settings is None:
                 monitor.settings = await controls.read_settings(self._bus, monitor)
-                self._changed = self._changed or monitor.settings is not None
+                self.roster.changed = self.roster.changed or monitor.settings is not None
             data = await controls.read_block(self._bus, monitor, blocks.DIAGNOSTICS)
             if data is not None:
                 self.errors += monitor.dropped(data[8] | data[9] << 8)
-
-    # Who is there
-
-    async def _search_everywhere(self):
-        for segment in self._bus.segments():
-            await self._ask(segment, self._free(segment))
-
-    def _free(self, segment):
-        """Addresses of a segment that may be asked: not the multiplexers', nor what answers on the trunk."""
-        taken = set(self._bus.multiplexers)
-        for places in (self.monitors, self._odd):
-            for place in places:
-                if place >> 8 in (0, segment):
-                    taken.add(place & 0xFF)
-        return [
-            address
-            for address in range(blocks.FIRST_ADDRESS, blocks.LAST_ADDRESS + 1)
-            if address not in taken
-        ]
-
-    async def _ask(self, segment, addresses):
-        begun = bytearray(len(blocks.MAGIC))
-        answered = []
-        for address in addresses:
-            place = place_of(segment, address)
-            fault = await self._bus.read(place, None, begun)
-            if fault == UNREACHABLE:
-                return
-            if fault == GONE:
-                raise probe.BusHeld
-            self._watch.look(fault, begun)
-            if not fault:
-                answered.append(place)
-        for place in answered:
-            found, data = await probe.examine(self._bus, place)
-            if found not in (probe.NOBODY, probe.TROUBLE):
-                await self._found(place, found, data)
-
-    async def _look_around(self):
-        """Ask a few free addresses, and look again at what was odd."""
-        segments = self._bus.segments()
-        segment = segments[self._cursor % len(segments)]
-        free = self._free(segment)
-        steps = max(1, (len(free) + _ASKED_PER_ROUND - 1) // _ASKED_PER_ROUND)
-        begin = self._cursor // len(segments) % steps * _ASKED_PER_ROUND
-        await self._ask(segment, free[begin : begin + _ASKED_PER_ROUND])
-        self._cursor += 1
-        now = self._clock.ms()
-        for place in list(self._odd):
-            odd = self._odd[place]
-            if odd.due is None or now < odd.due:
-                continue
-            missing = self._missing.get(place)
-            odd.pause = min(
-                odd.pause * 2, _LONGEST_PAUSE_MS if missing is None else _LONGEST_ABSENCE_MS
-            )
-            odd.due = now + odd.pause
-            found, data = await probe.examine(self._bus, place)
-            if found == probe.NOBODY and (missing is None or now - missing > _FORGET_MS):
-                self._forget(place)
-            elif found not in (probe.NOBODY, probe.TROUBLE):
-                await self._found(place, found, data)
-
-    async def _look_behind(self):
-        """See whether somebody on a segment has the address of a monitor on the trunk: nobody else asks there."""
-        segments = self._bus.segments()[1:]
-        front = [monitor for place, monitor in self.monitors.items() if not place >> 8]
-        count = len(segments) * len(front)
-        self._hidden = {place for place in self._hidden if place & 0xFF in self.monitors}
-        for _ in range(min(count, _BEHIND_PER_ROUND)):
-            self._behind = (self._behind + 1) % count
-            monitor = front[self._behind % len(front)]
-            place = place_of(segments[self._behind // len(front)], monitor.place)
-            self._forget(place)  # What was seen there was seen through the monitor on the trunk.
-            found = await probe.look_behind(self._bus, place, monitor.key)
-            if found == probe.HIDDEN and place not in self._hidden:
-                self._hidden.add(place)
-                self._bridge.log("warning", "i2c: " + _PROBLEMS[found][1] % place_text(place))
-            elif found == probe.NOBODY:
-                self._hidden.discard(place)
-
-    def _forget(self, place):
-        for table in (self._odd, self._missing, self._twins):
-            table.pop(place, None)
-
-    async def _found(self, place, found, data):
-        """Take what a place turned out to be."""
-        if found == probe.MONITOR:
-            await self._welcome(place, data)
-            return
-        before = self._odd.get(place)
-        visits = before.visits + 1 if before and before.found == found else 1
-        pause = before.pause if before else _PAUSE_MS
-        due = self._clock.ms() + pause
-        if found == probe.FOREIGN and visits >= _VISITS and place not in self._missing:
-            due = None  # Known by now to be none of ours.
-        self._odd[place] = _Odd(found, due, pause, visits)
-        if found in _PROBLEMS and visits == 1:
-            self._bridge.log("warning", "i2c: " + _PROBLEMS[found][1] % place_text(place))
-
-    async def _welcome(self, place, identity):
-        """A monitor is at a place: new, back, or moved there."""
-        monitor = Monitor(identity, place)
-        older = [one for one in self.monitors.values() if one.key == monitor.key]
-        if older and older[0].place != place:
-            before = older[0]
-            found, data = await probe.examine(self._bus, before.place)
-            if found == probe.MONITOR and bytes(data[6:14]) == monitor.key:
-                first = place not in self._twins
-                self._twins[place] = before.place
-                now = self._clock.ms()
-                self._odd[place] = _Odd(probe.TWIN, now + _LONGEST_PAUSE_MS, _LONGEST_PAUSE_MS)
-                if first:
-                    text = _PROBLEMS[probe.TWIN][1] % place_text(place)
-                    self._bridge.log("warning", "i2c: " + text)
-                return
-            self.monitors.pop(before.place, None)
-            self._gone[before.id] = before.rest()
-            self._changed = True
-        if len(self.monitors) >= MAX_MONITORS:
-            self._bridge.trouble("i2c: more than %d monitors" % MAX_MONITORS)
-            return
-        self._forget(place)
-        monitor.settings = await controls.read_settings(self._bus, monitor)
-        if monitor.id in self._gone:
-            monitor.resumes(self._gone.pop(monitor.id))
-        self.monitors[place] = monitor
-        gc.collect()  # What stays is to lie close together, not all over the memory.
-
-    # What can be done
 
     async def command(self, meter_id, control, value):
         """Carry out a control of a monitor; `value` in millionths. What it stands at then, JSON text. Raises Refused."""
@@ -488,35 +275,15 @@ class Hub:
         if control == "relay":
             monitor.relay = found // MICRO
         if control == "i2c_address":
-            self._move(monitor, monitor.place & ~0xFF | found // MICRO)
+            self.roster.move(monitor, monitor.place & ~0xFF | found // MICRO)
+            self._bridge.changed()
         return "null" if found is None else decimal(found)
 
-    def knows(self, meter_id):
-        """Whether a monitor of this id is or was there."""
-        return meter_id in self._gone or self._there(meter_id) is not None
-
-    def _there(self, meter_id):
-        for monitor in self.monitors.values():
-            if monitor.id == meter_id:
-                return monitor
-        return None
-
     def _monitor(self, meter_id):
-        monitor = self._there(meter_id)
+        monitor = self.roster.there(meter_id)
         if monitor is None or not monitor.announced:
             raise Refused("no_answer", "the monitor is not on the bus now")
         return monitor
-
-    def _move(self, monitor, place):
-        """It has taken another address."""
-        if self.monitors.get(monitor.place) is monitor:
-            del self.monitors[monitor.place]
-            monitor.place = place
-            self._odd.pop(place, None)
-            self.monitors[place] = monitor
-            self._bridge.changed()
-
-    # When the bus is ill
 
     async def _recover(self, beat):
         """Clock whoever holds SDA free, and take the controller anew, until the bus moves again."""
@@ -531,9 +298,7 @@ class Hub:
                 and await self._bus.read(0x7D, None, one) == NO_ANSWER
             ):
                 self._searched = False
-                self._watch = probe.Watch()
-                for place in self._missing:
-                    self._odd.pop(place, None)  # Its monitor may have been lost to the bus alone.
+                self.roster.begin_again()
                 return
             await asyncio.sleep_ms(pause)
             pause = min(pause * 2, _LONGEST_REOPEN_MS)

@@ -32,7 +32,7 @@ def _look(app):
         and {
             "rounds": hub.rounds,
             "skipped": hub.skipped,
-            "monitors": len(hub.monitors),
+            "monitors": len(hub.roster.monitors),
             "errors": hub.errors,
             "problems": hub.problems,
         },

@@ -362,6 +362,18 @@ def the_display_shows_power_energy_and_link():
     assert display.texts([], "no Wi-Fi", 0) == ["no meter yet", "no Wi-Fi"]
 
 
+def the_display_shows_a_hubs_circuits_together():
+    class Meter:
+        settings = {"name": "Oven"}
+        latest = ()
+
+    summary = ("12 circuits", -1234567890)
+    assert display.texts([], "", 0, summary) == ["12 circuits", "-1235 W", ""]
+    assert display.texts([], "", 0, ("0 circuits", None)) == ["0 circuits", ""]
+    turns = [display.texts([Meter], "", second, summary)[0] for second in (0, 4, 8)]
+    assert turns == ["Oven", "12 circuits", "Oven"]
+
+
 def the_display_gets_a_picture_of_its_size():
     for height in (32, 64):
         machine.I2C.written.clear()

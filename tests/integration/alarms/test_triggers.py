@@ -6,9 +6,11 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
+import probatio
 import pytest
 from pytest_homeassistant_custom_component.common import async_mock_service
 
+from custom_components.energy_meter.trigger import LimitExceeded
 from tests.integration.bridge.support import OVEN, pass_time, running
 
 from .test_alarms import add_alarm, keep, measure, with_oven
@@ -20,12 +22,22 @@ def entity_id(hass: HomeAssistant, domain: str, key: str) -> str:
     return found
 
 
-async def automate(hass: HomeAssistant, trigger: str, event: str, **more: Any) -> list[ServiceCall]:
+async def automate(
+    hass: HomeAssistant,
+    trigger: str,
+    event: str,
+    options: dict[str, Any] | None = None,
+    **more: Any,
+) -> list[ServiceCall]:
     """Set an automation up that notes when our trigger fires."""
     calls: list[ServiceCall] = async_mock_service(hass, "test", "noted")
     config = {
         "automation": {
-            "triggers": {"trigger": f"energy_meter.{trigger}", "target": {"entity_id": event}},
+            "triggers": {
+                "trigger": f"energy_meter.{trigger}",
+                "target": {"entity_id": event},
+                "options": options or {},
+            },
             "actions": {"action": "test.noted", "data": {"of": "{{ trigger.entity_id }}"}},
             **more,
         }
@@ -68,6 +80,28 @@ async def test_a_silent_meter_triggers(hass: HomeAssistant, freezer: FrozenDateT
         link.unplug()
         await pass_time(hass, freezer, 70)
         assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("kinds", "fired"), [(["over_power", "silent"], 1), (["over_current"], 0)])
+async def test_a_trigger_can_be_about_some_kinds_of_limits_only(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, kinds: list[str], fired: int
+) -> None:
+    bridge = with_oven()
+    async with running(hass, bridge) as (runtime, _link):
+        await measure(hass, bridge, power=1200)
+        await add_alarm(hass, runtime, "over_power", delay_on=0)
+        history = entity_id(hass, "event", "alarm_over_power_history")
+        calls = await automate(hass, "limit_exceeded", history, {"limit_kind": kinds})
+        await keep(hass, freezer, bridge, 5, power=3500)
+        assert len(calls) == fired
+
+
+async def test_a_kind_that_there_is_not_is_refused(hass: HomeAssistant) -> None:
+    with pytest.raises(probatio.Invalid):
+        await LimitExceeded.async_validate_config(
+            hass,
+            {"target": {"entity_id": "event.oven"}, "options": {"limit_kind": ["too_much"]}},
+        )
 
 
 @pytest.mark.parametrize(("condition", "met"), [("limit_is_exceeded", 1), ("limit_is_clear", 0)])

@@ -43,6 +43,19 @@ async def test_what_is_switched_triggers(
     assert len(calls) == after_restored
 
 
+@pytest.mark.parametrize(("loads", "fired"), [(["Heater"], 1), (["Ev"], 0), ([], 1)])
+async def test_a_trigger_can_be_about_some_loads_only(
+    hass: HomeAssistant, home: Home, loads: list[str], fired: int
+) -> None:
+    await home.start(limit(), load("heater", 1), load("ev", 2))
+    log = entity_id(hass, "event", "shedding_log")
+    trigger = {"trigger": "energy_meter.load_shed", "target": {"entity_id": log}}
+    calls = await automate(hass, {**trigger, "options": {"load": loads}})
+    await home.measure(6_500)
+    assert not home.is_on("heater") and home.is_on("ev")
+    assert len(calls) == fired
+
+
 async def test_conditions_ask_whether_anything_is_off_also_by_area(
     hass: HomeAssistant, home: Home
 ) -> None:

@@ -5,9 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import sys
 import time
+from typing import Final
 
 from .report import Row, machine, save, table
 from .scenarios import SCENARIOS, Bench
+
+ALONE: Final = frozenset(
+    {"load", "bridge_lines", "bridge_state", "load_shedding", "i2c_panel", "hub_panel"}
+)
+"""Scenarios that measure the processor."""
 
 
 def main() -> int:
@@ -31,12 +37,7 @@ def main() -> int:
     bench = Bench(quick=arguments.quick, say=say)
     names = arguments.scenarios or list(SCENARIOS)
     # Scenarios mostly wait for a line; only those that measure the processor have to have it for themselves.
-    together = [
-        name
-        for name in names
-        if arguments.quick
-        and name not in {"load", "bridge_lines", "bridge_state", "load_shedding", "i2c_panel"}
-    ]
+    together = [name for name in names if arguments.quick and name not in ALONE]
     with ThreadPoolExecutor(max_workers=max(1, len(together))) as pool:
         done = dict(
             zip(

@@ -16,6 +16,14 @@ from .bridge_state import METERS as BRIDGE_METERS, run_bridge_state
 from .coordinator_client import coordinator_client
 from .evaluate import honesty, mean_interval, most_rounds
 from .far_end import FarEnd, Heard, LineReport, Trouble, wait_until
+from .hub_panel import (
+    CIRCUITS,
+    ENTITIES as HUB_ENTITIES,
+    START_UP as HUB_START_UP,
+    STATES as HUB_STATES,
+    run_hub,
+    run_recorded,
+)
 from .i2c_panel import MONITORS, QUANTITIES as PANEL_QUANTITIES, run_panel
 from .integration_client import integration_client
 from .least import request_time
@@ -621,6 +629,41 @@ def i2c_panel(bench: Bench) -> Iterator[Row]:
             yield Row(scenario=scenario, client=OURS, figure=figure, value=value, target=target)
 
 
+def hub_panel(bench: Bench) -> Iterator[Row]:
+    """A hundred circuits behind a remote hub: bytes, what it costs Home Assistant, and rows that a database gets."""
+    seconds = 5.0 if bench.quick else 60.0
+    scenario = (
+        f"{CIRCUITS} circuits × 10 quantities every second through a remote hub, TCP with key"
+    )
+    bench.say(scenario)
+    published, size, hello = run_hub(seconds=seconds)
+    notes, lag = published.notes, sorted(published.lag)
+    for figure, value, target in (
+        ("bytes of a message with all circuits", size, 11_000.0),
+        ("bytes of the hello", float(hello), 32_768.0),
+        ("ms of event-loop lag, 99 of 100", 1_000 * lag[round(0.99 * (len(lag) - 1))], 10.0),
+        ("ms of the longest step of the event loop", 1_000 * published.longest, 20.0),
+        ("% of one processor", 100 * published.cpu / seconds, None),
+        ("entities", float(notes[HUB_ENTITIES]), None),
+        ("s from set-up to all of them shown", notes[HUB_START_UP], 10.0),
+        ("states written per second", notes[HUB_STATES] / seconds, None),
+    ):
+        yield Row(scenario=scenario, client=OURS, figure=figure, value=value, target=target)
+    if bench.quick:
+        return
+    scenario = f"{CIRCUITS} circuits and a recorder, a minute of every third hour of a day"
+    bench.say(scenario)
+    rows, changes = run_recorded(seconds=60, hours=range(0, 24, 3))
+    yield Row(
+        scenario=scenario,
+        client=OURS,
+        figure="thousand rows in the database per hour",
+        value=rows / 1000,
+        compared=rows / changes,
+        against="every change",
+    )
+
+
 def _megabytes(published: Published) -> float:
     return (published.memory - published.memory_before) / 1e6
 
@@ -637,4 +680,5 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "bridge_state": bridge_state,
     "load_shedding": load_shedding,
     "i2c_panel": i2c_panel,
+    "hub_panel": hub_panel,
 }

@@ -35,7 +35,7 @@ async def test_the_short_form_runs_and_no_client_of_ours_publishes_a_wrong_value
     rows = document["rows"]
     assert document["quick"] is True
     scenarios = {row["scenario"] for row in rows}
-    assert len(scenarios) == 10
+    assert len(scenarios) == 11
     for scenario in scenarios:
         assert scenario in output.decode()
     ours = {row["figure"]: row["value"] for row in rows if row["client"] == "Energy Meter"}

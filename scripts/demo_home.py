@@ -19,6 +19,7 @@ from custom_components.energy_meter.sources.bridge import DEFAULT_PORT
 from custom_components.energy_meter.sources.bridge.security import format_key
 from custom_components.energy_meter.sources.simulated.bridge import SimulatedBridge
 from custom_components.energy_meter.sources.simulated.hub import SimulatedHub
+from scripts.demo_dashboard import dashboard
 from scripts.demo_port import SimulatedPort
 
 HOST = "127.0.0.1"
@@ -53,7 +54,7 @@ energy:
 frontend:
 history:
 logbook:
-
+{lovelace}
 automation:
   - alias: Tell what load shedding does
     mode: queued
@@ -87,6 +88,16 @@ energy_meter_demo:
   user: {user}
   password: {password}
 """
+LOVELACE = """
+lovelace:
+  dashboards:
+    demo-house:
+      mode: yaml
+      title: Simulated house
+      icon: mdi:home-lightning-bolt
+      filename: dashboard.yaml
+"""
+"""With meters: a page to watch them on."""
 CIRCUITS = 12
 """Monitors on each simulated I²C bus, unless it is said otherwise."""
 ONBOARDED = {"done": ["user", "core_config", "analytics", "integration"]}
@@ -156,6 +167,7 @@ def write_configuration(
             days=days,
             meters=str(meters).lower(),
             shedding=str(shedding).lower(),
+            lovelace=LOVELACE if meters else "",
             fast=str(fast).lower(),
             bridge_port=bridge[0],
             bridge_key=bridge[1],
@@ -165,6 +177,9 @@ def write_configuration(
             user=USER,
             password=PASSWORD,
         )
+    )
+    (directory / "dashboard.yaml").write_text(
+        json.dumps(dashboard(shedding=shedding, circuits=circuits))  # JSON is YAML too.
     )
     server = {"stable": {**SERVER, "server_port": port}, "pending": None}
     store(directory, "onboarding", 4, ONBOARDED)
@@ -292,7 +307,8 @@ async def run(arguments: argparse.Namespace) -> None:
             print(f"\nHome Assistant is ready: {base}")
             print(f"Log in as {USER} with the password {PASSWORD}.")
             if serial_port is None:
-                print(f"The house's energy: {base}/energy")
+                print(f"Watch the house: {base}/demo-house")
+                print(f"Its energy: {base}/energy")
                 print(
                     "Load shedding, when supper and the car are too much at half past six:"
                     f" {base}/logbook?entity_id=event.load_shedding_log"

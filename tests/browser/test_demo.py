@@ -11,6 +11,20 @@ from .home import browsing, picture, started
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("socket_enabled")]
 
 
+async def test_the_house_can_be_watched_on_one_page(tmp_path: Path) -> None:
+    """Each card shows something: entities are called as the page takes them to be."""
+    with started(tmp_path / "home", "--days", "1") as home:
+        async with browsing(home, height=1_500) as page:
+            await page.goto(f"{home.base}/demo-house")
+            for heading in ("The house", "Main fuse", "Load shedding", "Circuits on I²C"):
+                await expect(page.get_by_text(heading, exact=True)).to_be_visible()
+            await expect(page.get_by_text(re.compile(r"\d+\.\d\sA"))).not_to_have_count(0)
+            await expect(page.locator("hui-picture-entity-card img")).to_be_visible()
+            await picture(page, "demo-5-house")
+            missing = page.get_by_text(re.compile("not found|unavailable", re.IGNORECASE))
+            await expect(missing).to_have_count(0)
+
+
 async def test_the_energy_dashboard_is_filled_and_the_meters_move(tmp_path: Path) -> None:
     with started(tmp_path / "home", "--days", "3") as home:
         async with browsing(home, height=1_000) as page:

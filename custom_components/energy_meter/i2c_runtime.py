@@ -20,7 +20,7 @@ from .sources.i2c.multiplexer import Multiplexers
 from .sources.i2c.source import I2CSource
 
 DEFAULT_CIRCUITS: Final = 12
-_STRETCH: Final = 12e-6
+_STRETCH: Final = 6e-6
 """Seconds that a simulated monitor holds the clock after each byte."""
 
 

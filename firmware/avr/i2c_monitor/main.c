@@ -94,23 +94,35 @@ void capture_chunk(uint8_t chunk, uint8_t bytes[LENGTH_CHUNK])
     capture_bytes(&monitor.capture, chunk, bytes);
 }
 
-/* SCL is held low until TWCR is written. */
+static inline void note_stretch(uint16_t from)
+{
+    uint16_t to = TCNT1, took = to >= from ? to - from : to + PERIOD - from;
+    if (took > longest)
+        longest = took;
+}
+
+/* SCL is held low until TWCR is written: from byte to byte of a read what has to be worked out is so afterwards. */
 ISR(TWI_vect)
 {
     uint16_t from = TCNT1;
     uint8_t status = TWSR & 0xF8;
     bool ack;
+    if (status == TWI_SENT) {
+        TWDR = monitor.slave.ready;
+        TWCR = _BV(TWINT) | _BV(TWEA) | _BV(TWEN) | _BV(TWIE);
+        note_stretch(from);
+        slave_event(&monitor.slave, status, 0, sampler_pairs(), &ack);
+        return;
+    }
     uint8_t send = slave_event(&monitor.slave, status, TWDR, sampler_pairs(), &ack);
     uint8_t control = _BV(TWINT) | _BV(TWEN) | _BV(TWIE);
     if (ack)
         control |= _BV(TWEA);
     if (status == TWI_BUS_ERROR)
         control |= _BV(TWSTO);
-    if (status == TWI_READ || status == TWI_READ_AFTER_LOSS || status == TWI_SENT)
+    if (status == TWI_READ || status == TWI_READ_AFTER_LOSS)
         TWDR = send;
-    uint16_t to = TCNT1, took = to >= from ? to - from : to + PERIOD - from;
-    if (took > longest)
-        longest = took;
+    note_stretch(from);
     TWCR = control;
 }
 

@@ -55,6 +55,29 @@ static void written(struct slave *s, uint16_t now)
     s->count = 0;
 }
 
+/* The byte that comes after those handed out.  The CRC is worked out on the way: what is published cannot change
+ * before the last byte has gone. */
+static uint8_t following(struct slave *s)
+{
+    uint8_t at = s->sent;
+    if (!s->from || at > s->length + 1)
+        return NOWHERE;
+    if (at < s->length) {
+        s->crc = bus_crc(s->crc, s->from[at]);
+        return s->from[at];
+    }
+    return at == s->length ? (uint8_t)s->crc : (uint8_t)(s->crc >> 8);
+}
+
+static uint8_t hand_out(struct slave *s)
+{
+    uint8_t byte = s->ready;
+    if (s->sent < UINT8_MAX)
+        s->sent++;
+    s->ready = following(s);
+    return byte;
+}
+
 static void begin_read(struct slave *s, uint16_t now)
 {
     bool good = s->chosen && (uint16_t)(now - s->chosen_at) <= PAIRS_100_MS;
@@ -76,21 +99,7 @@ static void begin_read(struct slave *s, uint16_t now)
         s->from = NULL;
         s->length = 0;
     }
-}
-
-/* The CRC is worked out on the way: what is published cannot change before the last byte has gone. */
-static uint8_t next(struct slave *s)
-{
-    uint8_t at = s->sent;
-    if (at < UINT8_MAX)
-        s->sent++;
-    if (!s->from || at > s->length + 1)
-        return NOWHERE;
-    if (at < s->length) {
-        s->crc = bus_crc(s->crc, s->from[at]);
-        return s->from[at];
-    }
-    return at == s->length ? (uint8_t)s->crc : (uint8_t)(s->crc >> 8);
+    s->ready = following(s);
 }
 
 /* The last byte that was handed out has gone over the bus. */
@@ -128,11 +137,11 @@ uint8_t slave_event(struct slave *s, uint8_t status, uint8_t data, uint16_t now,
     case TWI_READ:
     case TWI_READ_AFTER_LOSS:
         begin_read(s, now);
-        send = next(s);
+        send = hand_out(s);
         break;
     case TWI_SENT:
         gone(s);
-        send = next(s);
+        send = hand_out(s);
         break;
     case TWI_SENT_LAST:
     case TWI_SENT_END:

@@ -42,6 +42,7 @@ struct slave {
     uint16_t chosen_at;        /* pairs */
     const uint8_t *from;       /* what is being read; NULL: a place where there is nothing */
     uint8_t from_pointer, length, sent;
+    uint8_t ready;             /* the byte to send at the next TWI_SENT, made while the one before it goes out */
     uint8_t header[LENGTH_CHUNK];
     uint16_t crc;
     bool command_waits;

@@ -11,8 +11,9 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSu
 from homeassistant.core import HomeAssistant, callback
 
 from .bridge_shape import MONITOR
-from .const import CONF_IDENTITY, CONF_METER, DOMAIN, SUBENTRY_BRIDGE_METER
+from .const import CONF_METER, DOMAIN, SUBENTRY_BRIDGE_METER
 from .flows.configured import ConfiguredMeter, hand_over
+from .followers import async_follow_meters
 
 PATIENCE: Final = 10.0
 """Seconds that a monitor is read here before it is taken over: at a start the other hub may be the slower one."""
@@ -81,20 +82,7 @@ class CircuitMoves:
         """Hand over what hangs on the other place, which nobody runs any more: registries, alarms, interlocks."""
         self._since.pop(subentry.data[CONF_METER], None)
         hand_over(self.hass, found, self.entry, subentry)
-        entries = self.hass.config_entries
-        for other in tuple(found.entry.subentries.values()):
-            if other.data.get(CONF_IDENTITY) != found.identity:
-                continue
-            entries.async_remove_subentry(found.entry, other.subentry_id)
-            entries.async_add_subentry(
-                self.entry,
-                ConfigSubentry(
-                    data=other.data,
-                    subentry_type=other.subentry_type,
-                    title=other.title,
-                    unique_id=other.unique_id,
-                ),
-            )
+        async_follow_meters(self.hass, found.entry)
 
 
 def _answers(found: ConfiguredMeter) -> bool:

@@ -54,10 +54,10 @@ async def test_a_busy_bus_disturbs_neither_the_gateway_nor_a_board_on_a_uart(
                 assert answer.registers == list(range(100, 120)), number
             seconds = time.monotonic() - began
             look = await one.board.look()
-            assert look["hub"]["skipped"] <= 1
+            assert look["hub"]["skipped"] <= 3
             assert look["hub"]["monitors"] == 100
             assert slowest < 0.5
-            await until(lambda: len(one.rows) >= 100 * (seconds - 2))
+            await until(lambda: len(one.rows) >= 80 * (seconds - 2))
             assert {m["id"] for m in one.hello["meters"]} >= {"uno"}
             assert any(m.get("meter") == "uno" for m in one.messages if m["type"] == "reading")
             assert look["errors"] == 0
@@ -94,7 +94,7 @@ async def test_a_hub_runs_in_a_heap_like_a_chips(tmp_path: Path) -> None:
     async with hub(tmp_path, 100, heap="440k") as one:
         look = await one.passes(120)
         assert sum(look["failures"].values()) == 0
-        assert look["hub"]["rounds"] >= 119
+        assert look["hub"]["rounds"] >= 110
         assert "MemoryError" not in one.board.console.read_text()
 
 

@@ -163,7 +163,7 @@ async def test_a_monitor_that_forgets_some_energy_takes_none_away(
 ) -> None:
     """It loses its supply with what it had not saved: the total in Home Assistant goes on from where it was."""
     async with hub(tmp_path, 4, connected=False) as one, over_tcp(hass, one.port):
-        monitor = one.monitors[3]
+        monitor = one.monitors[1]  # A main: some kilowatts.
         name = id_of(monitor)
         await later(one, lambda: number(hass, name, "energy_import") is not None)
         before = number(hass, name, "energy_import")
@@ -175,7 +175,7 @@ async def test_a_monitor_that_forgets_some_energy_takes_none_away(
         await later(one, lambda: (number(hass, name, "energy_import") or 0) > before)
         after = number(hass, name, "energy_import")
         assert after is not None
-        assert before <= after < before + 0.2
+        assert before <= after < before + 0.4
 
 
 async def test_an_hour_without_a_link_and_a_restart_in_the_middle_cost_nothing(

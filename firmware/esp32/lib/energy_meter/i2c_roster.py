@@ -8,13 +8,17 @@ from .i2c_monitor import Monitor
 
 MAX_MONITORS = 120
 """More of them do not fit a line of the protocol, nor the memory."""
-_ASKED_PER_ROUND = 8
+_ASKED_AT_ONCE = 8
+"""Free addresses of a segment that are asked at a time: a single one is looked through in a quarter of a minute."""
+_ALL_ASKED_IN = 30
+"""Rounds in which every segment's have been asked, however many there are."""
 _PAUSE_MS = 2000
 _LONGEST_PAUSE_MS = 30_000
 """Between two looks at something that does not answer as it should."""
 _LONGEST_ABSENCE_MS = 8000
 """The same for a place that a monitor has left: an address without answer costs a tenth of a millisecond."""
 _FORGET_MS = 3_600_000
+_ADDRESSES = blocks.LAST_ADDRESS - blocks.FIRST_ADDRESS + 1
 _VISITS = 2
 """How often a foreign chip is looked at before it is left alone for good."""
 _BEHIND_PER_ROUND = 2
@@ -110,15 +114,22 @@ class Roster:
     async def look_around(self):
         """Ask a few free addresses, and look again at what was odd. Raises BusHeld."""
         segments = self._bus.segments()
-        segment = segments[self._cursor % len(segments)]
-        free = self._free(segment)
-        steps = max(1, (len(free) + _ASKED_PER_ROUND - 1) // _ASKED_PER_ROUND)
-        begin = self._cursor // len(segments) % steps * _ASKED_PER_ROUND
-        await self._ask(segment, free[begin : begin + _ASKED_PER_ROUND])
-        self._cursor += 1
+        for _ in range(1 + (len(segments) * _ADDRESSES - 1) // (_ASKED_AT_ONCE * _ALL_ASKED_IN)):
+            segment = segments[self._cursor % len(segments)]
+            free = self._free(segment)
+            steps = max(1, (len(free) + _ASKED_AT_ONCE - 1) // _ASKED_AT_ONCE)
+            begin = self._cursor // len(segments) % steps * _ASKED_AT_ONCE
+            await self._ask(segment, free[begin : begin + _ASKED_AT_ONCE])
+            self._cursor += 1
         now = self._clock.ms()
         for place in list(self._odd):
-            odd = self._odd[place]
+            odd = self._odd.get(place)
+            if odd is None:
+                continue
+            if self._is_covered(place):
+                if place not in self._missing:
+                    self._forget(place)  # Whatever was seen there was seen through the trunk.
+                continue
             if odd.due is None or now < odd.due:
                 continue
             missing = self._missing.get(place)
@@ -126,11 +137,11 @@ class Roster:
                 odd.pause * 2, _LONGEST_PAUSE_MS if missing is None else _LONGEST_ABSENCE_MS
             )
             odd.due = now + odd.pause
-            found, data = await probe.examine(self._bus, place)
+            at, found, data = await self._examine(place)
             if found == probe.NOBODY and (missing is None or now - missing > _FORGET_MS):
                 self._forget(place)
             elif found not in (probe.NOBODY, probe.TROUBLE):
-                await self._found(place, found, data)
+                await self._found(at, found, data)
 
     async def look_behind(self):
         """See whether somebody on a segment has the address of a monitor on the trunk: nobody else asks there."""
@@ -142,7 +153,6 @@ class Roster:
             self._behind = (self._behind + 1) % count
             monitor = front[self._behind % len(front)]
             place = place_of(segments[self._behind // len(front)], monitor.place)
-            self._forget(place)  # What was seen there was seen through the monitor on the trunk.
             found = await probe.look_behind(self._bus, place, monitor.key)
             if found == probe.HIDDEN and place not in self._hidden:
                 self._hidden.add(place)
@@ -165,14 +175,14 @@ class Roster:
 
     async def doubt(self, monitor):
         """A damaged block, or another's: before anything is written there again, see who it is."""
-        found, data = await probe.examine(self._bus, monitor.place)
+        place, found, data = await self._examine(monitor.place)
         if found == probe.MONITOR:
-            if bytes(data[6:14]) != monitor.key:
+            if place != monitor.place or bytes(data[6:14]) != monitor.key:
                 self.lose(monitor)
-                await self._found(monitor.place, found, data)
+                await self._found(place, found, data)
         elif found in (probe.SHARED, probe.FOREIGN, probe.OTHER_VERSION):
             self.lose(monitor)
-            await self._found(monitor.place, found, data)
+            await self._found(place, found, data)
 
     def move(self, monitor, place):
         """It has taken another address."""
@@ -182,13 +192,33 @@ class Roster:
             self._odd.pop(place, None)
             self.monitors[place] = monitor
 
+    def _is_covered(self, place):
+        """Whether something on the trunk is known to answer at a segment's place, too."""
+        front = place & 0xFF
+        odd = self._odd.get(front)
+        return front != place and (
+            front in self.monitors or (odd is not None and odd.found != probe.NOBODY)
+        )
+
+    async def _examine(self, place):
+        """(which place that is, who is there, its identity): the trunk answers with every segment selected."""
+        found, data = await probe.examine(self._bus, place)
+        if place >> 8 and found not in (probe.NOBODY, probe.TROUBLE):
+            front, alone = await probe.examine(self._bus, place & 0xFF)
+            if front not in (probe.NOBODY, probe.TROUBLE):
+                return place & 0xFF, front, alone
+        return place, found, data
+
     def _free(self, segment):
         """Addresses of a segment that may be asked: not the multiplexers', nor what answers on the trunk."""
         taken = set(self._bus.multiplexers)
-        for places in (self.monitors, self._odd):
-            for place in places:
-                if place >> 8 in (0, segment):
-                    taken.add(place & 0xFF)
+        for place in self.monitors:
+            if place >> 8 in (0, segment):
+                taken.add(place & 0xFF)
+        for place, odd in self._odd.items():
+            # Where a monitor has left the trunk nobody is in front of the segments any more.
+            if place >> 8 == segment or (not place >> 8 and odd.found != probe.NOBODY):
+                taken.add(place & 0xFF)
         return [
             address
             for address in range(blocks.FIRST_ADDRESS, blocks.LAST_ADDRESS + 1)
@@ -209,9 +239,9 @@ class Roster:
             if not fault:
                 answered.append(place)
         for place in answered:
-            found, data = await probe.examine(self._bus, place)
+            at, found, data = await self._examine(place)
             if found not in (probe.NOBODY, probe.TROUBLE):
-                await self._found(place, found, data)
+                await self._found(at, found, data)
 
     def _forget(self, place):
         for table in (self._odd, self._missing, self._twins):

@@ -39,6 +39,7 @@ LOADS: Final[Mapping[str, Mapping[str, float]]] = {
     "noise": {"irms": 8, "noise": 5, "phi": 30},
     "offsets": {"irms": 10, "vdc": 2400, "idc": 2600, "phi": -30},
 }
+DISTURBED: Final = ("noise", "bad mains")
 
 RELATIVE: Final = {"voltage": 100, "current": 1000, "crest_factor": 1000}
 """Fields whose deviation is a share of themselves, and their digits in the unit."""
@@ -98,8 +99,8 @@ def main() -> None:
     with monitors() as bench:
         bench.run(STARTED)
         monitor = Monitor(bench)
-        count = measure(monitor, clean, LOADS.keys() - {"noise", "bad mains"})
-        both = count + measure(monitor, noisy, ("noise", "bad mains"))
+        count = measure(monitor, clean, [load for load in LOADS if load not in DISTURBED])
+        both = count + measure(monitor, noisy, DISTURBED)
     print(f"{both} waves, {count} of them without noise and with sinusoidal mains")
     for name in clean.worst:
         for what, each in (("", clean), ("noise, bad mains", noisy)):

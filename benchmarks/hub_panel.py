@@ -40,6 +40,8 @@ CIRCUITS: Final = 100
 ENTITIES: Final = "entities"
 START_UP: Final = "start_up"
 STATES: Final = "states"
+ELAPSED: Final = "elapsed"
+"""The note with the seconds in which states were counted."""
 ROWS: Final = "rows"
 """The note with the rows of each hour that was looked at."""
 CHANGES: Final = "changes"
@@ -138,10 +140,14 @@ class HubClient(Client):
         def changed(event: Event[EventStateChangedData]) -> None:
             published.notes[STATES] += event.data["entity_id"].startswith("sensor.")
 
-        hass.bus.async_listen(EVENT_STATE_CHANGED, changed)
+        self._unlisten = hass.bus.async_listen(EVENT_STATE_CHANGED, changed)
+        published.notes[ELAPSED] = -time.monotonic()
+        self._notes = published.notes
 
     @override
     async def stop(self) -> None:
+        self._unlisten()  # Everything becomes unavailable now.
+        self._notes[ELAPSED] += time.monotonic()
         await self._hass.config_entries.async_unload(self._entry.entry_id)
 
 
@@ -196,7 +202,8 @@ class RecordedClient(Client):
 
     def __init__(self, setting: Setting, address: str | int) -> None:
         """The address is `seconds of each hour, then the hours`."""
-        self._seconds, *self._hours = (int(each) for each in str(address).split())
+        seconds, *self._hours = (float(each) for each in str(address).split())
+        self._seconds = int(seconds)
         self._monotonic, self._unix = 1e6, _DAY
         self._link = _NoWire()
         self._sequence = 1
@@ -330,7 +337,7 @@ async def _rows(hass: HomeAssistant) -> int:
     return await recorder.async_add_executor_job(counter)
 
 
-def run_recorded(*, seconds: int, hours: Sequence[int]) -> tuple[float, float]:
+def run_recorded(*, seconds: int, hours: Sequence[float]) -> tuple[float, float]:
     """(rows that a recorder writes, values that change without a filter), each per hour, over these hours of a day."""
     setting = Setting(model=SDM120, count=1, started=time.monotonic())
     address = " ".join(map(str, (seconds, *hours)))

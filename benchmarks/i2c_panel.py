@@ -109,7 +109,7 @@ class PanelClient(Client):
         def changed(event: Event[EventStateChangedData]) -> None:
             published.notes[STATES] += event.data["entity_id"].startswith("sensor.")
 
-        hass.bus.async_listen(EVENT_STATE_CHANGED, changed)
+        self._unlisten = hass.bus.async_listen(EVENT_STATE_CHANGED, changed)
         self._begun = (bus.bus_time, bus.cpu, bus.measurements, time.monotonic())
 
     async def _until_shown(self) -> int:
@@ -139,6 +139,7 @@ class PanelClient(Client):
 
     @override
     async def stop(self) -> None:
+        self._unlisten()  # Everything becomes unavailable now.
         bus_time, cpu, measurements, began = self._begun
         notes = self._published.notes
         notes[BUS_TIME] = self._bus.bus_time - bus_time

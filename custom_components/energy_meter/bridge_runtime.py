@@ -536,9 +536,9 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         coordinator = self._by_id.get(meter)
         if coordinator is None:
             if meter not in self.removed:
-                if self.is_hub and not old:
-                    self._moves.seen(meter)
                 early = self._early.setdefault(meter, deque(maxlen=EARLY))
+                if self.is_hub and not old and self._moves.seen(meter):
+                    early.clear()  # It may be a long time before it is this hub's.
                 early.append((reading, flags, old))
             return
         if RESTARTED in flags or (self.hello is not None and self.hello.synthesised):

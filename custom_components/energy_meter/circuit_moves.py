@@ -45,10 +45,12 @@ class CircuitMoves:
         return None
 
     @callback
-    def seen(self, meter_id: str) -> None:
-        """There was a reading of a monitor that is not set up here."""
-        if self.elsewhere(meter_id) is not None:
-            self._since.setdefault(meter_id, time.monotonic())
+    def seen(self, meter_id: str) -> bool:
+        """There was a reading of a monitor that is not set up here; return whether it is elsewhere."""
+        if self.elsewhere(meter_id) is None:
+            return False
+        self._since.setdefault(meter_id, time.monotonic())
+        return True
 
     @callback
     def due(self) -> list[str]:

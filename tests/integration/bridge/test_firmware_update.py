@@ -88,6 +88,11 @@ async def test_boards_that_it_does_not_fit_are_offered_nothing(
         assert update_id(hass, runtime) is None
 
 
+async def test_a_hub_of_our_own_firmware_is_offered_that(hass: HomeAssistant) -> None:
+    async with running(hass, old(kind="i2c_hub")) as (runtime, _link):
+        assert shown(hass, runtime).attributes["latest_version"] == shipped().version
+
+
 async def test_a_bridge_that_goes_back_to_its_old_firmware_says_so(hass: HomeAssistant) -> None:
     bridge = old()
     bridge.rolls_back = True

@@ -1,6 +1,10 @@
 """Monitors of a bus in Home Assistant: they appear, show what they measure, come, go, move and are told about."""
 
+import asyncio
+from typing import Any
+
 from homeassistant.components import persistent_notification
+from homeassistant.config_entries import SOURCE_USER
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er, issue_registry as ir
@@ -9,6 +13,7 @@ import pytest
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.diagnostics import async_get_config_entry_diagnostics
 from custom_components.energy_meter.sources.simulated.panel import (
+    POWER_ON,
     SimulatedMultiplexer,
     simulated_panel,
 )
@@ -129,6 +134,45 @@ async def test_a_relay_is_a_switch_and_a_gain_is_a_number(hass: HomeAssistant) -
         )
         assert number is not None
         assert er.async_get(hass).entities[number].disabled  # Until somebody looks for it.
+
+
+async def test_a_monitors_relay_has_an_interlock_and_a_start_of_the_monitor_in_its_record(
+    hass: HomeAssistant,
+) -> None:
+    async with running(hass, 6) as panel:
+        pump = panel.monitors[5]
+        pump.rests_closed = False  # It hangs on the normally open contact.
+        switch = entity_id(hass, "switch", f"{identity_of(pump)}_relay")
+        await until(lambda: (state := hass.states.get(switch)) and state.state == "on")
+        flow: Any = await hass.config_entries.subentries.async_init(
+            (panel.entry.entry_id, "interlock"), context={"source": SOURCE_USER}
+        )
+        assert flow["step_id"] == "interlock", flow
+        await hass.config_entries.subentries.async_configure(flow["flow_id"], {"minimum_off": 1})
+        await hass.async_block_till_done()
+
+        def record() -> tuple[str, Any, Any]:
+            state = hass.states.get(switch)
+            assert state is not None
+            return state.state, state.attributes["changed_by"], state.attributes["reason"]
+
+        async def turn(way: str) -> None:
+            await hass.services.async_call(
+                "switch", f"turn_{way}", {"entity_id": switch}, blocking=True
+            )
+
+        await turn("off")
+        assert record() == ("off", "Home Assistant", None)
+        with pytest.raises(HomeAssistantError) as raised:
+            await turn("on")
+        assert raised.value.translation_key == "relay_minimum_off"
+        assert pump.relay == 0
+        await asyncio.sleep(1)
+        await turn("on")
+        assert record() == ("on", "Home Assistant", None)
+        pump.start(POWER_ON)
+        await until(lambda: record() == ("off", "meter", "restart"))
+        assert pump.relay == 0  # Nobody closes it again by himself.
 
 
 async def test_a_bus_that_is_not_there_is_a_repair_and_nothing_else(hass: HomeAssistant) -> None:

@@ -19,8 +19,9 @@ from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.metering.limits import Limit, LimitKind
 from custom_components.energy_meter.sources.simulated.hub import SimulatedHub
 from custom_components.energy_meter.sources.simulated.panel import SimulatedMonitor, simulated_panel
+from tests.integration.bridge_ways.support import choose_way, created, heard, unloaded
 
-from .remote import GONE, Remote, remote
+from .remote import GONE, KEY, PACE, Remote, remote
 from .support import entity_id, identity_of, running, shown, until
 from .test_circuits import figure, fill_in
 
@@ -73,6 +74,25 @@ async def test_every_circuit_is_a_device_below_the_hub_with_what_it_measures(
         await hass.services.async_call("switch", "turn_on", {"entity_id": pump}, blocking=True)
         assert place.monitors[5].relay == 1
         assert not notices(hass)  # The first ones are no news.
+
+
+async def test_a_hub_is_added_by_its_address_and_key_once_its_circuits_were_shown(
+    hass: HomeAssistant,
+) -> None:
+    hub = SimulatedHub(12, KEY, interval=PACE)
+    port = await hub.start()
+    try:
+        async with unloaded(hass):
+            flow = await choose_way(hass, "tcp")
+            await flow.fill(host="127.0.0.1", port=port, key=KEY)
+            said = await heard(flow)
+            assert "Circuit 0x08" in said and "Circuit 0x13" in said
+            await flow.fill(name="Cellar")
+            entry = created(flow)
+            await until(lambda: len(entry.subentries) == 12)
+            assert {each.title for each in entry.subentries.values()} >= {"Circuit 0x08"}
+    finally:
+        await hub.stop()
 
 
 async def test_circuits_come_with_a_notice_go_and_can_be_removed(hass: HomeAssistant) -> None:

@@ -45,6 +45,10 @@ ASKED_AT_ONCE: Final = 8
 """Free addresses of a segment that are asked at a time: a single one is looked through in a quarter of a minute."""
 ALL_ASKED_IN: Final = 30
 """Rounds in which every segment's have been asked, however many there are."""
+COVERED_AT_FIRST: Final = 64
+"""Places behind monitors on the trunk that the first search looks at: a quarter of a second at 100 kHz."""
+COVERED_ASKED_IN: Final = 300
+"""Rounds in which all of them are looked at again."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts at something that does not answer as it should."""
 REOPEN_LONGEST: Final = 10.0
@@ -283,7 +287,7 @@ class I2CHub:
                 self._changed = True
             await self._read_all()
             await self._look_around()
-            await self._look_behind(1)
+            await self._look_behind()
         except HeldBusError:
             self._trouble("bus_held", self._bus.name)
             return False
@@ -452,7 +456,7 @@ class I2CHub:
     async def _search_everywhere(self) -> None:
         for segment in self._bus.multiplexers.segments:
             await self._ask(segment, self._free(segment))
-        await self._look_behind()
+        await self._look_behind(COVERED_AT_FIRST)
         now = self._clock()[0]
         expected, self._expected = self._expected, []
         segments = self._bus.multiplexers.segments
@@ -465,7 +469,7 @@ class I2CHub:
         """See whether something on a segment has the address of a monitor on the trunk: nobody else asks there.
 
         Args:
-            most: places to look at, going round; None for all.
+            most: places to look at, going round; None for a round's share.
         """
         covered = [
             (Place(segment, place.address), monitor.identity)
@@ -475,7 +479,8 @@ class I2CHub:
             if place.segment is None
         ]
         self._hidden &= {place for place, _ in covered}
-        for _ in range(len(covered) if most is None else min(most, len(covered))):
+        share = -(-len(covered) // COVERED_ASKED_IN)
+        for _ in range(share if most is None else min(most, len(covered))):
             self._behind = (self._behind + 1) % len(covered)
             place, front = covered[self._behind]
             found = await look_behind(self._bus, place, front)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from homeassistant import config_entries
 from homeassistant.auth.const import GROUP_ID_ADMIN
 from homeassistant.auth.providers.homeassistant import HassAuthProvider
 from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigSubentryData
@@ -89,6 +90,8 @@ _AREAS = {
     "pump": "Garden",
     "water_heater": "Cellar",
 }
+_RELOAD_SOON = 1
+"""Seconds after which an entry is reloaded of which the Energy dashboard has enabled sensors: before the story begins."""
 _PATIENCE = 60
 """Seconds within which the sensors should have their first values."""
 
@@ -96,6 +99,7 @@ _PATIENCE = 60
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Furnish as soon as Home Assistant runs."""
     options: dict[str, Any] = config[DOMAIN]
+    config_entries.RELOAD_AFTER_UPDATE_DELAY = _RELOAD_SOON
 
     async def furnish(event: Event | None = None) -> None:
         outcome = "failed"
@@ -113,6 +117,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
             if options["shedding"]:
                 await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
             if fast:
+                await asyncio.sleep(3 * _RELOAD_SOON)
                 hurry()
             outcome = "ready"
         finally:

@@ -114,11 +114,11 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
                         hass, options["circuits"], options["hub_port"], options["hub_key"]
                     )
                 await _async_furnish(hass, options["days"], fast=fast)
-            if options["shedding"]:
-                await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
             if fast:
                 await asyncio.sleep(3 * _RELOAD_SOON)
                 hurry()
+            if options["shedding"]:
+                await _async_add_entry(hass, SHEDDING, settings(fast=fast), subentries(fast=fast))
             outcome = "ready"
         finally:
             path = Path(hass.config.path("outcome"))

@@ -599,3 +599,24 @@ async def test_wires_that_are_wrong_are_said_and_nothing_else_suffers(tmp_path: 
         one.bus.chips += one.monitors
         await one.passes(20)
         assert len(one.present) == 2
+
+
+async def test_what_was_kept_is_said_first_and_no_number_is_missing(tmp_path: Path) -> None:
+    """Twenty minutes alone: the rounds that were kept come at their own times, then what is new, without a gap."""
+    async with hub(tmp_path, 6, i2c={"keep": 60}) as one:
+        await one.disconnect()
+        look = await one.passes(1200)
+        assert look["dropped"] == 0
+        one.forget()
+        began = one.seq
+        await one.connect()
+        await one.passes(10)
+        rounds = [m for m in one.messages if m["type"] == "readings" and m["seq"] > began]
+        kept = [m["at"] for m in rounds if "at" in m]
+        # The first of these was said before Home Assistant went, and not acknowledged.
+        assert 12 <= len(kept) <= 25
+        assert all(55 <= later - earlier <= 70 for earlier, later in pairwise(kept[1:]))
+        assert all(m["age"] < 5000 for m in rounds[-5:])
+        numbers = [number for m in rounds for number in range(m["seq"], m["seq"] + len(m["rows"]))]
+        events = [m["seq"] for m in one.messages if m["type"] == "event"]
+        assert {*numbers, *events} >= set(range(min(numbers), max(numbers) + 1))

@@ -98,7 +98,7 @@ class Hub:
         keep = self._kept_ms is None or now - self._kept_ms >= self._keep_ms
         if keep:
             self._kept_ms = now
-        if keep or self._bridge.is_heard():
+        if keep or (self._bridge.is_heard() and self._bridge.has_room_for_live()):
             body = memoryview(self._rows)[: 1 + taken * rows.ROW]
             self._bridge.outbox.add_round(body, (begun_ms + now) // 2, keep)
 

@@ -86,6 +86,10 @@ class Outbox:
             return None
         return records.unpack(record) if record else None
 
+    def in_memory(self, position):
+        """Whether what comes at a position is in memory, or still to come."""
+        return position >= self._ram_first
+
     def ack(self, boot, seq):
         """Forget everything up to a message that a host has taken."""
         if (boot, seq) > (self.boot, self.seq):

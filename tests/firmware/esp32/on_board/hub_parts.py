@@ -5,7 +5,7 @@ import struct
 
 from energy_meter import config, i2c_blocks, i2c_rows, portal, records, says
 from energy_meter.flash_queue import FlashQueue
-from energy_meter.i2c_bus import NO_ANSWER, UNREACHABLE, Bus, place_text
+from energy_meter.i2c_bus import DISTURBED, GONE, NO_ANSWER, UNREACHABLE, Bus, place_text
 from energy_meter.outbox import Outbox
 from energy_meter.ram_ring import RamRing
 from energy_meter.session import Session
@@ -347,6 +347,30 @@ async def segments_are_switched_only_when_needed():
     assert await bus.read(place, 0x40, data) == 0, "the other one's segments are there"
     wire.dead = (0x20,)
     assert await bus.read(place, 0x40, data) == NO_ANSWER
+
+
+def what_a_controller_cannot_do_is_told_apart():
+    class Failing:
+        error = 19
+
+        def readfrom_into(self, _address, _buffer):
+            raise OSError(self.error)
+
+    async def story():
+        wire = Failing()
+        bus = Bus(lambda: wire, lambda: None)
+        for error, fault in ((19, NO_ANSWER), (5, NO_ANSWER), (116, DISTURBED), (110, DISTURBED)):
+            wire.error = error
+            assert await bus.read(0x20, None, bytearray(4)) == fault
+
+        def none():
+            raise ValueError("no such pin")
+
+        absent = Bus(none, lambda: None)
+        assert not absent.open() and "no such pin" in absent.error
+        assert await absent.read(0x20, None, bytearray(4)) == GONE
+
+    return story()
 
 
 # Settings and the set-up page

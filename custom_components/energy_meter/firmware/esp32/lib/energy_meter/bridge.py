@@ -237,6 +237,16 @@ class Bridge:
         """Whether somebody may listen: a host is here, or one has had no time yet to come."""
         return self.host_is_here or self.clock.ms() <= AWAY_MS
 
+    def has_room_for_live(self):
+        """Whether rounds that need not be kept would be said in time: else they would only push each other out.
+
+        Nobody may be connected, or everybody be busy with what was kept, or be too slow for more.
+        """
+        return any(
+            session.connected and self.outbox.in_memory(session.position)
+            for session in self.sessions
+        )
+
     def tick(self):
         """What is to be done about once a second."""
         self.outbox.tick(self.host_is_here)

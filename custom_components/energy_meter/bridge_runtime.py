@@ -29,6 +29,7 @@ from .bridge_shape import (
     shape_to_json,
 )
 from .bridge_watch import ROLLED_BACK, BridgeWatch
+from .burst import Burst
 from .circuit_moves import CircuitMoves
 from .const import (
     CONF_ASSUMED_POWER_FACTOR,
@@ -85,6 +86,10 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+
+type _Arrived = tuple[str, Reading, frozenset[str], bool]
+"""(bridge's id of a meter, reading, flags, whether it is old)"""
 
 
 class Described(Protocol):
@@ -146,6 +151,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._by_id: dict[str, MeterCoordinator] = {}
         """By the bridge's own id of the meter."""
         self._backfills: dict[str, Backfill] = {}
+        self._readings: Burst[_Arrived] = Burst(lambda arrived: self._take_reading(*arrived))
         self._early: dict[str, deque[tuple[Reading, frozenset[str], bool]]] = {}
         self._seen: dict[str, float] = {}
         """{bridge's id of a meter: monotonic time of its last present reading}."""
@@ -420,7 +426,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         self._take_up(meter, refresh)
         self._show_settings(meter_id)
         for reading, flags, old in self._early.pop(meter_id, ()):
-            self.on_reading(meter_id, reading, flags, old=old)
+            self._take_reading(meter_id, reading, flags, old)
 
     @override
     async def _async_remove(self, subentry_id: str, data: Mapping[str, Any]) -> None:
@@ -507,6 +513,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @override
     def on_hello(self, hello: Hello) -> None:
         """Take who is there, and have the meters follow."""
+        self._readings.flush()
         self.watch.take_understood()
         self.hello = hello
         present = {meter.id for meter in hello.meters}
@@ -532,7 +539,14 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @callback
     @override
     def on_reading(self, meter: str, reading: Reading, flags: frozenset[str], *, old: bool) -> None:
-        """Pass a reading on to its meter; one that is being set up gets it afterwards."""
+        """Pass a reading on to its meter; a few at a time where a hub says a hundred circuits at once."""
+        if self.is_hub:
+            self._readings.put((meter, reading, flags, old))
+        else:
+            self._take_reading(meter, reading, flags, old)
+
+    def _take_reading(self, meter: str, reading: Reading, flags: frozenset[str], old: bool) -> None:
+        """Take a reading; a meter that is being set up gets it afterwards."""
         coordinator = self._by_id.get(meter)
         if coordinator is None:
             if meter not in self.removed:
@@ -560,6 +574,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
     @override
     def on_event(self, event: BridgeEvent) -> None:
         """Follow a control that stands at another value, and log the rest."""
+        self._readings.flush()
         control = (event.control or "") if event.event == "control" else event.event
         if control in self.settings.get(event.meter, {}):
             if not event.old:
@@ -596,6 +611,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         """Take the meters down with the link; each comes back with its first reading."""
         if connected == self.connected:
             return
+        self._readings.flush()
         self.connected = connected
         if not connected and not self._started:
             return  # It is we who go.
@@ -714,6 +730,7 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
             await backfill.async_put_right()
 
     def _refresh_bridge(self) -> None:
+        self._readings.flush()  # What is acknowledged has to be in the meters' records.
         self.record.memory = self.session.memory
 
     @property

@@ -135,11 +135,12 @@ def test_every_error_has_its_words_in_both_kinds_of_flow() -> None:
 def test_every_phrase_that_is_used_exists_and_none_is_left_over() -> None:
     used = {_literal(call, 0) for call in _calls("phrases")} - {None}
     used |= {finding.value for finding in Finding}
-    # What is wrong with a table is worked out without a flow, and told by one.
+    # What is wrong with a table is worked out without a flow, and told by one; a hub's news are told without any.
     used |= {
         str(node.value)
-        for node in ast.walk(ast.parse((PACKAGE / "circuit_table.py").read_text()))
-        if isinstance(node, ast.Constant) and str(node.value).startswith("table_")
+        for file, beginning in (("circuit_table.py", "table_"), ("hub_watch.py", "i2c_"))
+        for node in ast.walk(ast.parse((PACKAGE / file).read_text()))
+        if isinstance(node, ast.Constant) and str(node.value).startswith(beginning)
     }
     # Those of the Energy dashboard are put together in `energy_dashboard` and tried there.
     there = {

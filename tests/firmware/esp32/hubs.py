@@ -222,7 +222,9 @@ async def hub(
             await board.start(heap=heap)
             if connected:
                 await one.connect()
-                await one.passes(2)
+                look = await one.passes(2)
+                while look["hub"] and look["hub"]["rounds"] < 2:
+                    look = await one.passes(1)
             yield one
         finally:
             await one.disconnect()

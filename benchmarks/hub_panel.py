@@ -24,6 +24,7 @@ from homeassistant.setup import async_setup_component
 from sqlalchemy import text
 
 from custom_components.energy_meter import meter_entry, sensor
+from custom_components.energy_meter.burst import AT_ONCE
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.sources.bridge import BridgeLink, BridgeSession
 from custom_components.energy_meter.sources.simulated.hub import DIGITS, HUB, PANEL, SimulatedHub
@@ -274,7 +275,8 @@ class RecordedClient(Client):
                 }
             )
             self._sequence += len(rows)
-            await asyncio.sleep(0)
+            for _ in range(CIRCUITS // AT_ONCE + 1):
+                await asyncio.sleep(0)
 
     @override
     async def stop(self) -> None:

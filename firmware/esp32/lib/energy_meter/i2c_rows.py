@@ -44,7 +44,7 @@ _TOLD = 0x1B3F
 """The flags above."""
 _ROOM = 300
 """Bytes of a message beside its rows."""
-_ROOM_PER_ROW = 96
+_ROOM_PER_ROW = 92
 _U16, _U32, _I16, _I32, _U48 = 0xFFFF, 0xFFFFFFFF, -0x8000, -0x80000000, 0xFFFFFFFFFFFF
 """What says "not available"."""
 NO_POWER = _I32

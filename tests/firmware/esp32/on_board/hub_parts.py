@@ -3,7 +3,16 @@
 import json
 import struct
 
-from energy_meter import config, i2c_blocks, i2c_rows, portal, records, says
+from energy_meter import (
+    config,
+    i2c_blocks,
+    i2c_monitor,
+    i2c_roster,
+    i2c_rows,
+    portal,
+    records,
+    says,
+)
 from energy_meter.flash_queue import FlashQueue
 from energy_meter.i2c_bus import DISTURBED, GONE, NO_ANSWER, UNREACHABLE, Bus, place_text
 from energy_meter.outbox import Outbox
@@ -113,6 +122,35 @@ def two_monitors_at_one_address_look_different_from_noise():
     noisy[6] = noisy[14] = 1
     assert not i2c_blocks.speaks_for_two(noisy)
     assert not i2c_blocks.speaks_for_two(b"XMIC" + both[4:])
+
+
+def as_many_as_there_may_be_of_the_longest_fit_a_line():
+    """Half of them lack all that can be lacked, each says everything itself that can differ."""
+    monitors = []
+    for number in range(i2c_roster.MAX_MONITORS):
+        capabilities = 0 if number % 2 else 0x1F
+        identity = (
+            b"EMIC\x01\x28" + bytes(16) + bytes((25, 25, number, 1)) + struct.pack("<HH", capabilities, 630 + number)
+        )  # fmt: skip
+        monitor = i2c_monitor.Monitor(identity + bytes(10), 60 << 8 | 0x12)
+        monitor.settings = (1234567, 9876543, -1999, 9999)
+        monitor.relay = 1
+        monitors.append(monitor)
+    common = i2c_monitor.Common(monitors)
+    pieces = [monitor.hello(common) for monitor in monitors] + [common.text()]
+    assert json.loads(pieces[0])["settings"]["phase_shift"] == -19.99
+    assert "relay" in json.loads(pieces[1])["without"]
+    size = 300 + sum(len(piece.encode()) + 1 for piece in pieces)
+    assert size < 32768, (size, pieces[0], pieces[1])
+    body = _round(
+        *[
+            _block(
+                power=-23000123, reactive=-12345678, apparent=25000123, current=99999, crest=12345,
+                taken=99999999999, given=99999999999, boot=255,
+            )
+        ] * 100
+    )  # fmt: skip
+    assert len(_line(body)) < 12_000, len(_line(body))
 
 
 # The buffer of rounds

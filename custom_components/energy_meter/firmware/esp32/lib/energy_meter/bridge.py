@@ -25,6 +25,7 @@ class Bridge:
         """`who`: id, firmware, hardware and reset (texts); `restart(reason)` begins a restart."""
         self.who = who
         self.settings = settings
+        self._kind = "i2c_hub" if settings["i2c"]["on"] else "esp32"
         self.clock = clock
         self.outbox = outbox
         self.totals = totals
@@ -136,7 +137,7 @@ class Bridge:
             who["firmware"],
             says.quoted(who["hardware"]),
             says.quoted(self.settings["name"]),
-            "i2c_hub" if self.settings["i2c"]["on"] else "esp32",
+            self._kind,
             _CAPABILITIES,
             decimal(micro(str(self._interval()))),
         )

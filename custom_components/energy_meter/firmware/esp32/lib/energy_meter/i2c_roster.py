@@ -6,7 +6,7 @@ from . import i2c_blocks as blocks, i2c_controls as controls, i2c_probe as probe
 from .i2c_bus import GONE, UNREACHABLE, place_of, place_text
 from .i2c_monitor import Monitor
 
-MAX_MONITORS = 120
+MAX_MONITORS = 104
 """More of them do not fit a line of the protocol, nor the memory."""
 _ASKED_AT_ONCE = 8
 """Free addresses of a segment that are asked at a time: a single one is looked through in a quarter of a minute."""

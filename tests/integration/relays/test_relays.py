@@ -1,9 +1,10 @@
 """Relays: interlocked, read back, and recorded with who has switched them and why."""
 
+from types import MappingProxyType
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER
+from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigSubentry
 from homeassistant.core import Context, HomeAssistant, State
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -337,3 +338,23 @@ async def test_what_may_not_be_switched_is_refused_before_anybody_is_asked(
         with pytest.raises(ServiceValidationError) as raised:
             await turn(hass, "off", Context(user_id=user.id))
         assert key_of(raised) == "relay_load_unknown"
+
+
+async def test_the_interlock_of_a_bridges_own_relay_stays_when_its_meters_go(
+    hass: HomeAssistant,
+) -> None:
+    async with running(hass, with_relay()) as (runtime, _link):
+        entry = runtime.entry
+        own = ConfigSubentry(
+            data=MappingProxyType(
+                {"identity": entry.entry_id, "control": "relay", "minimum_off": 60.0}
+            ),
+            subentry_type="interlock",
+            title="Workshop: interlock",
+            unique_id=f"{entry.entry_id}_relay",
+        )
+        hass.config_entries.async_add_subentry(entry, own)
+        await hass.async_block_till_done()
+        hass.config_entries.async_remove_subentry(entry, next(iter(runtime.meters)))
+        await hass.async_block_till_done()
+        assert list(entry.subentries.values()) == [own]

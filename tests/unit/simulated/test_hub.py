@@ -121,3 +121,14 @@ async def test_what_is_wrong_with_the_bus_is_said_at_once_and_taken_back() -> No
         async with asyncio.timeout(40):
             while (await host.next("health", patience=35))["problems"]:
                 pass
+
+
+async def test_a_restart_is_answered_and_then_everything_begins_anew() -> None:
+    async with connected(2) as (hub, host):
+        before = (await said(host, 2))["boot"]
+        assert (await answer(host, control="restart"))["ok"]
+        assert await host.ended()
+        again = await Host.connect(hub.port, bridge=hub.bridge_id)
+        assert (await again.next("hello"))["boot"] == before + 1
+        assert (await again.next("readings"))["seq"] == 1
+        again.writer.close()

@@ -17,6 +17,8 @@ HOST: Final = "127.0.0.1"
 _PATIENCE: Final = 10.0
 """Seconds for each line of the pairing."""
 _LONGEST_PENALTY: Final = 60.0
+_RESTARTING: Final = 0.2
+"""Seconds from the answer to a restart to the restart."""
 
 
 class Line:
@@ -55,6 +57,8 @@ class SimulatedBoard(ABC):
     def __init__(self, key: str | None) -> None:
         """Take the pairing key however it is typed; a fresh one if none is given."""
         self.key = normalise_key(key or new_key())
+        self.port = 0
+        """Where it listens; 0 before `listen`."""
         self.boot = secrets.randbelow(2**31)
         self.sequence = 0
         self.line: Line | None = None
@@ -73,9 +77,18 @@ class SimulatedBoard(ABC):
         """Say readings for as long as the host is there."""
 
     async def command(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Carry out a command and return the answer but for its id; only the blinking LED is known to all."""
-        known = message.get("control") == "identify" and message.get("meter") is None
+        """Carry out a command and return the answer but for its id; all boards know their own two."""
+        control = message.get("control") if message.get("meter") is None else None
+        if control == "restart":
+            asyncio.get_running_loop().call_later(_RESTARTING, self._restart)
+        known = control in ("identify", "restart")
         return {"ok": True} if known else {"ok": False, "error": "unknown_control"}
+
+    def _restart(self) -> None:
+        """Forget the host and count anew."""
+        self.boot, self.sequence = self.boot + 1, 0
+        if self._talking is not None:
+            self._talking.cancel()
 
     def number(self, count: int = 1) -> dict[str, int]:
         """The numbers of the next message with so many rows."""
@@ -90,7 +103,8 @@ class SimulatedBoard(ABC):
             OSError: it is taken.
         """
         self._server = await asyncio.start_server(self._accept, HOST, port, limit=2 * MAX_LINE)
-        return int(self._server.sockets[0].getsockname()[1])
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        return self.port
 
     async def hang_up(self) -> None:
         """Hang up and listen no more."""

@@ -1,12 +1,15 @@
 """Counters that go on over restarts of a meter."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 import json
 
 from hypothesis import given, strategies as st
 import pytest
 
+from custom_components.energy_meter.metering import MeterPipeline
 from custom_components.energy_meter.metering.continuity import Continuity
+from custom_components.energy_meter.model import Reading
 
 IMPORT = "energy_import"
 
@@ -82,3 +85,48 @@ def test_the_total_never_falls_and_counts_what_flowed(
         totals.append(counters.take(IMPORT, start, raw))
     assert all(later >= sooner - 1e-6 for sooner, later in pairwise(totals))
     assert totals[-1] == pytest.approx(seen, abs=1e-6)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(1, 14_400), st.floats(0, 1), st.none() | st.floats(0, 3), st.booleans()
+        ),
+        max_size=25,
+    )
+)
+def test_links_that_fail_and_meters_that_restart_cost_no_energy_and_raise_no_question(
+    story: list[tuple[float, float, float | None, bool]],
+) -> None:
+    """(seconds without a reading, share of full load, kWh forgotten in a restart, whether Home Assistant restarts)."""
+    measured, moment, start, raw, seen = ("power", IMPORT), 0.0, 7, 100.0, 100.0
+    pipeline = MeterPipeline(measured, phases=1, rated_current=16)
+
+    def read(power: float) -> float | None:
+        when = datetime.fromtimestamp(1_700_000_000 + moment, UTC)
+        values = {"power": power, IMPORT: round(raw, 6)}
+        result = pipeline.process(
+            Reading(meter_id="m", time=when, monotonic=moment, values=values, start=start)
+        )
+        assert not result.events
+        return result.values.get(IMPORT)
+
+    read(0.0)
+    moment += 1
+    assert read(0.0) == pytest.approx(100.0, abs=1e-6)
+    for seconds, share, forgets, restarts in story:
+        pipeline.silent()
+        if restarts:
+            state = json.loads(json.dumps(pipeline.to_dict()))
+            pipeline = MeterPipeline(measured, phases=1, rated_current=16, state=state)
+        moment += seconds
+        if forgets is None:
+            flow = share * 3.84 * seconds / 3600
+            raw, seen = raw + flow, seen + flow
+        else:
+            raw, start = raw - min(forgets, raw), start + 1 & 0xFF
+        for _ in range(2):  # After a long silence one reading alone is not believed.
+            total = read(3840 * share)
+            moment += 1
+        assert total == pytest.approx(seen, abs=1e-3)
+    assert not pipeline.questions()

@@ -172,9 +172,9 @@ async def test_an_answer_that_is_not_signed_is_not_believed(tmp_path: Path) -> N
     server = await hook.start()
     url = f"http://127.0.0.1:{hook.port}/api/webhook/secret"
     async with server, board(tmp_path, http={"on": True, "url": url, "every": 0.2}) as bridge:
-        await bridge.do("lines", seconds=3, port=1, every=1000, line=LINE)
+        fed = await bridge.do("lines", seconds=3, port=1, every=1000, line=LINE)
         await until(lambda: len(hook.numbers) >= 2, 15)
-        assert (await bridge.look())["buffered"] == 3
+        assert (await bridge.look())["buffered"] == fed["buffered"] > 0
 
 
 async def test_a_broker_carries_hello_readings_and_commands(tmp_path: Path) -> None:

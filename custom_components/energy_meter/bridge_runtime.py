@@ -51,6 +51,7 @@ from .issues import Issue
 from .metering.waveform import Waveform
 from .model import BRIDGE_CONTROLS, Control, MeterInfo, MeterShape, Reading, Value
 from .runtime_base import EnergyMeterConfigEntry, EntryRuntime
+from .segments import async_place
 from .sources.base import LinkHealth, MeterHealth, Source, SourceError
 from .sources.bridge import (
     BridgeEvent,
@@ -481,6 +482,13 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         )
 
     def _show_who_they_are(self, hello: Hello) -> None:
+        places = {
+            meter.identity: said.segment
+            for said in hello.meters
+            if (meter := self._by_id.get(said.id)) is not None
+        }
+        if self.is_hub:
+            async_place(self.hass, self.entry, places)
         for said in hello.meters:
             meter = self._by_id.get(said.id)
             if meter is None:

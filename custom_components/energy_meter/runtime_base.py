@@ -27,6 +27,7 @@ from .followers import async_follow_meters
 from .issues import async_clear_all
 from .model import QUANTITIES, MeterShape, Value
 from .relays.runtime import Relays
+from .segments import is_segment
 from .sources.base import LinkHealth
 from .store import DATA_STORE
 
@@ -177,6 +178,9 @@ class EntryRuntime(ABC):
         )
         identifier = (DOMAIN, subentry.data[CONF_IDENTITY])
         known = devices.async_get_device_by_identifier(identifier, self.entry.entry_id)
+        above = known and known.via_device_id and devices.async_get(known.via_device_id)
+        if not above or not is_segment(self.entry, above):
+            above = hub
         device = devices.async_get_or_create(
             config_entry_id=self.entry.entry_id,
             config_subentry_id=subentry.subentry_id,
@@ -185,7 +189,7 @@ class EntryRuntime(ABC):
             manufacturer=shape.manufacturer,
             model=shape.model,
             serial_number=subentry.data.get(CONF_SERIAL_NUMBER),
-            via_device_id=hub.id if hub else None,
+            via_device_id=above.id if above else None,
         )
         area = subentry.data.get(CONF_AREA)
         if known is None and area is not None and device.area_id is None:

@@ -14,6 +14,8 @@ from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.diagnostics import async_get_config_entry_diagnostics
 from custom_components.energy_meter.sources.simulated.panel import (
     POWER_ON,
+    Chip,
+    SimulatedMonitor,
     SimulatedMultiplexer,
     simulated_panel,
 )
@@ -235,6 +237,46 @@ async def test_what_is_hidden_behind_a_multiplexer_is_a_repair(hass: HomeAssista
         assert told is not None
         assert (told.translation_placeholders or {})["places"] == "0x70/3 0x08"
         await until(lambda: shown(hass, front, "power") not in GONE)
+        assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_monitors_are_devices_below_their_segment_which_goes_with_the_last_of_them(
+    hass: HomeAssistant,
+) -> None:
+    front, third, fourth = monitors = await hass.async_add_executor_job(simulated_panel, 3)
+    segments: dict[int, list[Chip]] = {3: [third], 4: [fourth]}
+    devices = dr.async_get(hass)
+    entry = panel_entry(multiplexers=[0x70])
+    entry.add_to_hass(hass)
+
+    def device_of(identity: str) -> dr.DeviceEntry | None:
+        found = devices.async_get_device_by_identifier((DOMAIN, identity), entry.entry_id)
+        assert found is None or isinstance(found, dr.DeviceEntry)
+        return found
+
+    def above(monitor: SimulatedMonitor) -> str | None:
+        device = device_of(identity_of(monitor))
+        found = device and device.via_device_id and devices.async_get(device.via_device_id)
+        return found.name if found else None
+
+    async with bus_with([front, SimulatedMultiplexer(0x70, segments)]):
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await until(lambda: all(shown(hass, each, "power") not in GONE for each in monitors))
+        placed = ("Panel", "Panel segment 0x70/3", "Panel segment 0x70/4")
+        assert tuple(map(above, monitors)) == placed
+        hub = device_of(entry.entry_id)
+        segment = device_of(f"{entry.entry_id}_segment_0x70/3")
+        assert hub is not None and segment is not None
+        assert segment.via_device_id == hub.id
+
+        assert await hass.config_entries.async_reload(entry.entry_id)
+        assert tuple(map(above, monitors)) == placed
+        await until(lambda: all(shown(hass, each, "power") not in GONE for each in monitors))
+
+        segments[4].append(third)
+        segments[3].clear()
+        await until(lambda: above(third) == placed[2], 40)
+        assert devices.async_get(segment.id) is None
         assert await hass.config_entries.async_unload(entry.entry_id)
 
 

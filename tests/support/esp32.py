@@ -74,7 +74,7 @@ class Board:
         self._uarts = dict(uarts)
         self._process: asyncio.subprocess.Process | None = None
         self._control: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        others = shutil.ignore_patterns("esphome", "*.md")
+        others = shutil.ignore_patterns("__pycache__")
         shutil.copytree(FIRMWARE, folder, ignore=others, dirs_exist_ok=True)
         if config is not None:
             (folder / "config.json").write_text(json.dumps(config))

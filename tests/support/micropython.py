@@ -5,7 +5,7 @@ from pathlib import Path
 import subprocess
 
 ROOT = Path(__file__).parents[2]
-FIRMWARE = ROOT / "firmware" / "esp32"
+FIRMWARE = ROOT / "custom_components" / "energy_meter" / "firmware" / "esp32"
 DOUBLES = ROOT / "tests" / "firmware" / "esp32" / "doubles"
 ON_BOARD = ROOT / "tests" / "firmware" / "esp32" / "on_board"
 

@@ -1,47 +1,54 @@
-"""The firmware that the integration ships: the one of this repository, and nothing that is damaged."""
+"""The firmware that the integration ships: whole, and nothing that is damaged."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import pytest
 
-from custom_components.energy_meter.shipped_firmware import DamagedFirmwareError, shipped_firmware
-from scripts.pack_firmware import MANIFEST, packed, present, sources
+from custom_components.energy_meter.shipped_firmware import (
+    VERSION_FILE,
+    DamagedFirmwareError,
+    shipped_firmware,
+)
+from tests.support.micropython import FIRMWARE
 
 
-def test_what_is_shipped_is_what_the_sources_are() -> None:
-    assert present() == packed(sources()), "run scripts/pack_firmware"
-
-
-def test_the_shipped_firmware_can_be_read_whole() -> None:
+def test_all_of_the_firmware_is_shipped() -> None:
     firmware = shipped_firmware("esp32")
     assert firmware is not None
     files = firmware.read()
-    assert files["version.txt"].decode().strip() == firmware.version
-    assert {"main.py", "boot.py", "lib/energy_meter/app.py"} <= files.keys()
+    assert files[VERSION_FILE].decode().strip() == firmware.version
+    assert {"main.py", "boot.py", "slots.py", "lib/energy_meter/app.py"} <= files.keys()
+    assert set(files) == {
+        path.relative_to(FIRMWARE).as_posix()
+        for path in FIRMWARE.rglob("*.*")
+        if "__pycache__" not in path.parts
+    }
 
 
-def test_nothing_is_shipped_for_other_boards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [None, b"", b" \n", "1.0\u00e9".encode()])
+def test_nothing_is_shipped_for_other_boards(tmp_path: Path, version: bytes | None) -> None:
     assert shipped_firmware("uno") is None
     (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / MANIFEST).write_text("{]")
+    if version is not None:
+        (tmp_path / "odd" / VERSION_FILE).write_bytes(version)
     assert shipped_firmware("odd", tmp_path) is None
 
 
-@pytest.mark.parametrize("content", [b"other", None])
-def test_a_damaged_file_is_not_sent(tmp_path: Path, content: bytes | None) -> None:
-    folder = tmp_path / "esp32"
-    folder.mkdir()
-    right = b"right"
-    digest = hashlib.sha256(right).hexdigest()
-    manifest = {"version": "1", "files": [{"name": "a.py", "size": 5, "sha256": digest}]}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+def test_a_damaged_file_is_not_sent(tmp_path: Path) -> None:
+    library = tmp_path / "esp32" / "lib" / "energy_meter"
+    library.mkdir(parents=True)
+    (tmp_path / "esp32" / VERSION_FILE).write_text("1.0.0\n")
+    file = library / "a.py"
     firmware = shipped_firmware("esp32", tmp_path)
     assert firmware is not None
-    if content is not None:
-        (folder / "a.py").write_bytes(content)
-    with pytest.raises(DamagedFirmwareError, match=r"a\.py"):
+    for damaged in (b"def run(", b"x = 1\x00", b"\xff\xfe"):
+        file.write_bytes(damaged)
+        with pytest.raises(DamagedFirmwareError, match=r"lib/energy_meter/a\.py"):
+            firmware.read()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DamagedFirmwareError):
         firmware.read()
-    (folder / "a.py").write_bytes(right)
-    assert firmware.read() == {"a.py": right}
+    file.rmdir()
+    file.write_bytes(b"x = 1\n")
+    assert firmware.read() == {"lib/energy_meter/a.py": b"x = 1\n", VERSION_FILE: b"1.0.0\n"}

@@ -24,7 +24,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.energy_meter import bridge_runtime
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
-from scripts.pack_firmware import sources
+from custom_components.energy_meter.shipped_firmware import shipped_firmware
 from tests.integration.bridge_ways.test_mqtt_way import with_mqtt
 from tests.integration.runtime_support import until
 from tests.support.broker import broker as running_broker
@@ -176,7 +176,9 @@ async def test_home_assistant_installs_firmware_and_sees_it_run(
     hass: HomeAssistant, tmp_path: Path
 ) -> None:
     """The integration's own end of an update brings new firmware to the board, which restarts into it and stays with it."""
-    files = {**sources(), "version.txt": b"1.1.0\n"}
+    shipped = shipped_firmware("esp32")
+    assert shipped is not None
+    files = {**shipped.read(), "version.txt": b"1.1.0\n"}
     shares: list[float] = []
     async with board(tmp_path) as (bridge, port), home(hass, port) as entry:
         await bridge.do("uart", port=1, text="\n" + LINE + "\n")

@@ -132,7 +132,7 @@ async def test_damaged_files_are_not_sent(hass: HomeAssistant) -> None:
     bridge = old()
     async with running(hass, bridge) as (runtime, _link):
         with (
-            patch.object(Path, "read_bytes", return_value=b"other"),
+            patch.object(Path, "read_bytes", return_value=b"def cut_off("),
             pytest.raises(HomeAssistantError) as raised,
         ):
             await install(hass, runtime)

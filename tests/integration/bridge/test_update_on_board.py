@@ -30,7 +30,7 @@ IN_SLOT_A = 1
 
 
 def slots(folder: Path) -> int:
-    """What the board keeps about its versions: see firmware/esp32/slots.py."""
+    """What the board keeps about its versions: see slots.py of the firmware."""
     state: int = json.loads((folder / "nvs.json").read_text())["em_slots"]["state"]
     return state
 

@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import json
-from pathlib import Path
 import shutil
 import subprocess
 import sys
@@ -39,8 +38,9 @@ from tests.support.bridge import (
     relay,
     signed_post,
 )
+from tests.support.micropython import FIRMWARE
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "firmware/esp32/lib"))
+sys.path.insert(0, str(FIRMWARE / "lib"))
 firmware_config = importlib.import_module("energy_meter.config")
 sys.path.pop(0)
 

@@ -1,4 +1,4 @@
-"""The ESP32 bridge of Energy Meter; see README.md two folders up.
+"""The ESP32 bridge of Energy Meter; see firmware/esp32/README.md of the repository.
 
 Modules that touch hardware: `board` (pins, buses, memory of the chip) and `net` (sockets). All others are plain
 logic with what they need passed in, and run wherever MicroPython runs.

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 import contextlib
 import errno
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from smbus2 import i2c_msg
 
@@ -142,6 +142,7 @@ class Wire:
         """Whether a transaction takes its time for real, and the board with it; else its clock jumps."""
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         """Listen."""
@@ -150,9 +151,12 @@ class Wire:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End it; a board that is still there ends the connection itself."""
+        """End it, with what is still under way for a board."""
         assert self._server is not None
         self._server.close()
+        self.tear()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     def tear(self) -> None:
         """Let the transaction that is under way fail as no driver of a chip does."""
@@ -161,6 +165,10 @@ class Wire:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         with contextlib.suppress(ConnectionError):
             base, last = self.board.seconds, 0.0
             while line := await reader.readline():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+import contextlib
 from contextlib import asynccontextmanager
 import json
 from pathlib import Path
@@ -50,7 +51,13 @@ class TcpHost:
     @classmethod
     async def connect(cls, port: int, key: str = KEY) -> TcpHost:
         """Connect and shake hands."""
-        host = cls(*await asyncio.open_connection("127.0.0.1", port))
+        for _ in range(500):  # A board that has just started listens a moment later.
+            with contextlib.suppress(ConnectionRefusedError):
+                host = cls(*await asyncio.open_connection("127.0.0.1", port))
+                break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError("nobody listens")
         challenge = await host.message()
         handshake = HostHandshake(key, challenge["nonce"])
         await host.say({"type": "auth", "nonce": handshake.nonce, "mac": handshake.proof})

@@ -64,14 +64,7 @@ class Hub:
 
     async def connect(self) -> None:
         """Be its host."""
-        for _ in range(300):  # Its uplink comes a moment after its controls.
-            try:
-                self.host = await TcpHost.connect(self.port)
-            except OSError:
-                await asyncio.sleep(0.01)
-            else:
-                break
-        assert self.host is not None
+        self.host = await TcpHost.connect(self.port)
         self._reader = asyncio.create_task(self._read(self.host))
         await self.host.say({"type": "hello?"})
 
@@ -89,8 +82,8 @@ class Hub:
         with suppress(EOFError, ConnectionError):
             while True:
                 line = await host.reader.readline()
-                if not line:
-                    return
+                if not line.endswith(b"\n"):
+                    return  # The connection has ended, perhaps in the middle of a line.
                 body = host.signer.check(line[:-1])
                 assert body is not None, line
                 self._keep(body)

@@ -39,7 +39,10 @@ def install():
             global _jumped
             if milliseconds > 0 and ticks() < _until:
                 queue.wait_io_event(0)
-                _jumped += min(milliseconds, max(0, _until - ticks()))
+                task = asyncio.core._task_queue.peek()
+                if task is None or time.ticks_diff(task.ph_key, ticks()) > 0:
+                    # Nobody has something to do by now: what has just come is read before any time passes.
+                    _jumped += min(milliseconds, max(0, _until - ticks()))
             else:
                 queue.wait_io_event(milliseconds)
 

@@ -482,17 +482,15 @@ class BridgeRuntime(EntryRuntime, BridgeListener):
         )
 
     def _show_who_they_are(self, hello: Hello) -> None:
-        places = {
-            meter.identity: said.segment
+        known = [
+            (meter, said)
             for said in hello.meters
             if (meter := self._by_id.get(said.id)) is not None
-        }
+        ]
         if self.is_hub:
+            places = {meter.identity: said.segment for meter, said in known}
             async_place(self.hass, self.entry, places)
-        for said in hello.meters:
-            meter = self._by_id.get(said.id)
-            if meter is None:
-                continue
+        for meter, said in known:
             meter.on_info(
                 MeterInfo(
                     meter_id=meter.identity,

@@ -10,12 +10,12 @@ from .bridge_runtime import BridgeRuntime
 from .bridge_webhook import async_post_numbers
 from .connection import async_follow_port, async_link
 from .const import CONF_IDENTITY, CONF_UNIT_ID, CONF_WAY, WAY_I2C
+from .entry_life import async_begin, async_end
 from .i2c_runtime import I2CRuntime, make_bus
 from .issues import async_clear_all
 from .runtime import LineRuntime
 from .runtime_base import (
     EnergyMeterConfigEntry,
-    EntryRuntime,
     async_forget_meter,
     configured_identities,
     meter_subentries,
@@ -37,7 +37,9 @@ PLATFORMS: Final = (
 
 async def async_setup_line(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
     """Set up a Modbus line and its meters, none of which is waited for."""
-    return await _async_begin(hass, entry, LineRuntime(hass, entry, await async_link(hass, entry)))
+    return await async_begin(
+        hass, entry, LineRuntime(hass, entry, await async_link(hass, entry)), PLATFORMS
+    )
 
 
 async def async_setup_bridge(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
@@ -48,30 +50,12 @@ async def async_setup_bridge(hass: HomeAssistant, entry: EnergyMeterConfigEntry)
         else BridgeRuntime(hass, entry, make_link(hass, entry))
     )
     await async_follow_port(hass, entry)
-    return await _async_begin(hass, entry, runtime)
-
-
-async def _async_begin(
-    hass: HomeAssistant, entry: EnergyMeterConfigEntry, runtime: EntryRuntime
-) -> bool:
-    await runtime.async_prepare()
-    entry.runtime_data = runtime
-    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    await runtime.async_start()
-    entry.async_on_unload(entry.add_update_listener(_async_updated))
-    return True
-
-
-async def _async_updated(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:
-    await entry.runtime_data.async_update()
+    return await async_begin(hass, entry, runtime, PLATFORMS)
 
 
 async def async_unload_meters(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> bool:
     """Take a line or a bridge and its meters down."""
-    if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
-        return False
-    await entry.runtime_data.async_stop()
-    return True
+    return await async_end(hass, entry, PLATFORMS)
 
 
 async def async_remove_meters(hass: HomeAssistant, entry: EnergyMeterConfigEntry) -> None:

@@ -12,6 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.energy_meter.const import DOMAIN, SUBENTRY_METER
 from custom_components.energy_meter.sources.modbus.library import ProfileLibrary
 from tests.support.entities import entity_id, state
+from tests.support.entries import loaded
 from tests.support.meters import Meter
 from tests.support.wire import Wire
 
@@ -84,14 +85,8 @@ async def running(
 ) -> AsyncIterator[MockConfigEntry]:
     """An entry that runs, and is unloaded in the end."""
     entry = entry_for(line, meters)
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    try:
+    async with loaded(hass, entry):
         yield entry
-    finally:
-        if entry.state.recoverable:
-            await hass.config_entries.async_unload(entry.entry_id)
-        await hass.async_block_till_done()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -28,6 +28,7 @@ from tests.integration.bridge_ways.test_mqtt_way import with_mqtt
 from tests.integration.runtime_support import until
 from tests.support.avr_bench import AvrBench
 from tests.support.broker import broker as running_broker
+from tests.support.entries import loaded
 from tests.support.esp32 import KEY, Board, free_port, settings
 from tests.support.i2c_wire import Avrs, Board as BoardTime, Wire
 
@@ -42,14 +43,8 @@ async def entry_for(hass: HomeAssistant, **data: Any) -> AsyncIterator[MockConfi
     entry = MockConfigEntry(
         domain=DOMAIN, title="Panel", unique_id=BRIDGE, data={"kind": "bridge", **data}
     )
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    try:
+    async with loaded(hass, entry):
         yield entry
-    finally:
-        if entry.state.recoverable:
-            await hass.config_entries.async_unload(entry.entry_id)
-        await hass.async_block_till_done()
 
 
 def over_tcp(hass: HomeAssistant, port: int) -> Any:

@@ -25,9 +25,11 @@ from custom_components.energy_meter import bridge_runtime
 from custom_components.energy_meter.bridge_runtime import BridgeRuntime
 from custom_components.energy_meter.const import DOMAIN
 from custom_components.energy_meter.shipped_firmware import shipped_firmware
+from tests.firmware.esp32.counterparts import board as plain_board
 from tests.integration.bridge_ways.test_mqtt_way import with_mqtt
 from tests.integration.runtime_support import until
 from tests.support.broker import broker as running_broker
+from tests.support.entries import loaded
 from tests.support.esp32 import KEY, RESET, Board, free_port, settings
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -81,14 +83,8 @@ async def home(hass: HomeAssistant, port: int) -> AsyncIterator[MockConfigEntry]
         unique_id=BRIDGE,
         data={"kind": "bridge", "way": "tcp", "host": "127.0.0.1", "port": port, "key": KEY},
     )
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    try:
+    async with loaded(hass, entry):
         yield entry
-    finally:
-        if entry.state.recoverable:
-            await hass.config_entries.async_unload(entry.entry_id)
-        await hass.async_block_till_done()
 
 
 def entity(hass: HomeAssistant, key: str, platform: str = "sensor") -> str:
@@ -208,18 +204,6 @@ async def test_a_relay_is_switched_and_read_back(hass: HomeAssistant, tmp_path: 
             await hass.services.async_call("switch", "turn_on", target, blocking=True)
         assert refused.value.translation_key == "bridge_minimum_off_time"
         assert shown(hass, "relay", "switch") == "off"
-
-
-@asynccontextmanager
-async def plain_board(folder: Path, **changes: Any) -> AsyncIterator[Board]:
-    """A board that says nothing over TCP."""
-    one = Board(folder, settings(**changes))
-    try:
-        await one.start()
-        await one.do("uart", port=1, text="\n")
-        yield one
-    finally:
-        await one.cut_power()
 
 
 @asynccontextmanager
